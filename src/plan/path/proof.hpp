@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/mark.hpp"
+#include "model/object.hpp"
+#include "model/policy.hpp"
+#include "model/record.hpp"
+#include "plan/path/reach.hpp"
+
+namespace sallyport::path {
+
+/// The newest reads of the NSGs of one account. An NSG that is missing here was not read: Unknown.
+using Observations = std::map<NsgId, const NsgState*>;
+
+/// What is true of a grant now, and the read that shows it.
+struct GrantProof {
+    Truth open = Truth::unknown;  ///< all its sources reach all its targets and ports
+    Truth gone = Truth::unknown;  ///< none of its rules is on any NSG where one was or could be
+    std::string sentence = {};    ///< what shows it: "proven by the read of nsg-web at 09:00:12Z"
+    std::vector<std::string> blocked_by = {};      ///< `<nsg>/<rule>` of denies in the way
+    std::vector<std::string> foreign_denies = {};  ///< foreign, matching, and not a catch-all (DESIGN 6)
+    /// Other grants of ours (`namespace/name` from the mark) that still let some of its sources in.
+    std::vector<std::string> still_open_by = {};
+    /// Addresses changed since the record: its rules name other destinations (`TargetMoved`).
+    bool moved = false;
+    std::vector<std::string> unread = {};  ///< NSGs whose read is missing or too old
+    bool no_nsg = false;  ///< a target's way has no NSG at all: everything is open there
+    friend bool operator==(const GrantProof&, const GrantProof&) = default;
+};
+
+struct GrantQuestion {
+    const ResolvedRequest& request;
+    const std::vector<RecordedRule>& rules;  ///< what was ever written for it
+    std::string_view uid;
+    /// NSGs whose reads must have been sent at or after this: the end of the last write there.
+    std::map<NsgId, SteadyTime> not_before = {};
+};
+GrantProof judge(const GrantQuestion& question, const Topology& topology, const Observations& observed,
+                 const Owner& owner);
+
+
+enum class PortState { closed, shadowed, unknown };
+struct PortVerdict {
+    std::string machine;
+    PortRange ports = PortRange::single(22);
+    Protocol protocol = Protocol::tcp;
+    PortState state = PortState::unknown;
+    std::vector<std::string> by = {};  ///< `<nsg>/<rule>`: what may let others in
+    std::string sentence = {};
+    friend bool operator==(const PortVerdict&, const PortVerdict&) = default;
+};
+struct PolicyQuestion {
+    const std::vector<VmId>& machines;
+    const std::vector<PolicyPort>& ports;
+    const Lockdown& lockdown;
+    /// Rules of ours that may let traffic in: uids of open grants and of this policy (its exceptions).
+    const std::set<std::string>& accepted_uids;
+};
+/// A policy's port is Closed if nothing but its grants and exceptions reaches it: with the accepted
+/// rules of ours left out, no source that counts (all, or all but VNet and load balancer for
+/// `against: Internet`) gets through any way.
+std::vector<PortVerdict> judge(const PolicyQuestion& question, const Topology& topology,
+                               const Observations& observed, const Owner& owner);
+
+}  // namespace sallyport::path

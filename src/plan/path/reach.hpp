@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/network.hpp"
+#include "model/rule.hpp"
+
+/// Proof: what the rules as they were read let through, by first match, in address and port sets.
+namespace sallyport::path {
+
+/// One way to one address of a machine: the subnet's NSG, then the NIC's. A hop without an NSG lets
+/// everything pass and is simply not in the list.
+struct Way {
+    VmId machine;
+    NicId nic;
+    Address destination;
+    std::optional<SubnetId> subnet = {};
+    std::vector<AsgId> asgs = {};
+    std::vector<NsgId> nsgs = {};  ///< in the order in which a packet meets them; 0 to 2
+};
+
+/// All ways to a machine: every address of every NIC. Unknown parts of the topology give `unavailable`, a
+/// machine that is not listed `not_found`.
+Result<std::vector<Way>> ways_to(const Topology& topology, const VmId& machine);
+
+/// A set of addresses that cannot be told exactly: everything in `surely` belongs to it, nothing outside
+/// `possibly` does.
+struct Bounds {
+    AddressSet surely = {};
+    AddressSet possibly = {};
+};
+
+/// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof).
+Bounds resolve(const Peer& peer, const Topology& topology, const Way& way);
+
+/// Traffic of one protocol to one way and one range of ports.
+struct Traffic {
+    AddressSet sources = {};
+    Protocol protocol = Protocol::tcp;  ///< never any
+    PortRange ports = PortRange::all();
+};
+
+/// Which sources get through, and by which rules.
+struct Passage {
+    AddressSet surely = {};    ///< each of these gets through to every port of the range
+    AddressSet possibly = {};  ///< nothing else gets through to any port of the range
+    struct By {
+        std::string rule;
+        NsgId nsg;
+        Access access = Access::allow;
+        AddressSet sources = {};  ///< of `possibly` for an allow; of what it may stop for a deny
+        friend bool operator==(const By&, const By&) = default;
+    };
+    std::vector<By> allows = {};
+    std::vector<By> denies = {};
+};
+
+/// Through one NSG. Unresolvable sets count against us both ways: an allow that may match widens
+/// `possibly`, a deny that may match narrows `surely`. `without`: names of rules (folded) to leave out.
+Passage through(const NsgState& nsg, const Topology& topology, const Way& way, const Traffic& traffic,
+                const std::vector<std::string>& without = {});
+
+}  // namespace sallyport::path
