@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "base/known.hpp"
 #include "base/time.hpp"
 #include "model/account.hpp"
 #include "model/mark.hpp"
@@ -39,6 +38,9 @@ struct GrantClaim {
     std::string uid = {};
     ObjectKey name = {};
     std::vector<RuleContent> wanted = {};  ///< one rule each; empty: nothing of it may be open
+    /// False: what it wants cannot be told now (topology unread). Its rules are left alone until their
+    /// end; `wanted` is empty then.
+    bool wanted_known = true;
     Timestamp end{};         ///< the record's effective end: from here on there are only closings
     Timestamp latest_end{};  ///< what the marks carry
     std::uint64_t seq = 0;
@@ -65,9 +67,14 @@ struct Inputs {
     /// The newest read; nullptr: none, or none that may be trusted. Then the only steps are removals of
     /// recorded rules whose end has passed.
     const NsgState* observed = nullptr;
-    /// Unknown until every record has been turned into a claim: then nothing is removed for lack of one.
-    Known<std::vector<GrantClaim>> grants = {};
-    Known<std::vector<PolicyClaim>> policies = {};
+    std::vector<GrantClaim> grants = {};
+    /// True once every record has been turned into a claim; before that nothing is removed for lack of
+    /// one, but what a claim or a mark says is due closes all the same.
+    bool grants_complete = false;
+    std::vector<PolicyClaim> policies = {};
+    bool policies_complete = false;  ///< before that, no rule of a policy is touched
+    /// Priorities that were refused (`SecurityRuleConflict`) though the read showed them free.
+    std::set<int> refused_priorities = {};
     /// Rules with a write under way, or one that ended after `observed` was sent: folded name → what
     /// that write does. No second step for them, but a due closing passes an opening.
     std::map<std::string, WriteEffect> in_flight = {};
