@@ -1,0 +1,63 @@
+# The commands of this repository. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+JOBS ?= $(shell nproc)
+# Paths in compiler caches do not depend on where the clone lies.
+export CCACHE_NOHASHDIR ?= 1
+export CCACHE_BASEDIR ?= $(CURDIR)
+
+.PHONY: help demo test up down bench lint format deps clean build sanitized
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+demo: programs  ## the whole loop in front of your eyes, in under a minute once built
+	tests/demo/demo.py
+
+test: deps-test build sanitized  ## every test, also under the sanitizers; what CI runs
+	ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
+
+up: programs  ## start the demo's world and leave it running
+	tests/demo/world.py up
+
+down:  ## stop what `make up` started
+	tests/demo/world.py down
+
+bench: deps-test  ## measure what docs/operations.md promises
+	cmake --preset release
+	cmake --build build -j $(JOBS) --target bench
+	build/bin/bench
+
+deps:  ## install what is missing (all of it listed in tests/tools/deps.sh)
+	tests/tools/deps.sh all
+
+lint: deps  ## formatting and clang-tidy, on what differs from main (ALL=1: on everything)
+	tests/tools/lint.sh $(if $(ALL),all,changed)
+
+format:  ## let clang-format lay out what differs from main (ALL=1: everything)
+	tests/tools/lint.sh format $(if $(ALL),all,changed)
+
+clean:  ## remove everything that was built (the fetched tools too)
+	rm -rf build
+
+.PHONY: deps-demo deps-test programs
+deps-demo:
+	tests/tools/deps.sh demo
+deps-test:
+	tests/tools/deps.sh test
+
+programs: deps-demo
+	cmake --preset release -DSALLYPORT_TESTS=OFF
+	cmake --build build -j $(JOBS) --target sallyport-controller azure-sim
+
+build:
+	cmake --preset release -DSALLYPORT_TESTS=ON -DSALLYPORT_SANITIZED=ON
+	cmake --build build -j $(JOBS)
+
+# The release tree's ctest runs these suites too (tests/CMakeLists.txt), so that one summary ends it all.
+sanitized:
+	cmake --preset asan
+	cmake --build build/asan -j $(JOBS)
+	cmake --preset tsan
+	cmake --build build/tsan -j $(JOBS) --target thread_sanitized
