@@ -37,6 +37,8 @@ public:
     /// `a.b.c.d/n` or `x::/n`; a bare address is its /32 or /128.
     static Result<Cidr> parse(std::string_view text, HostBits host_bits = HostBits::refuse);
     static Cidr of(Address address);  ///< /32 or /128
+    /// Host bits are masked. `Bug` when the length is not one of the family.
+    static Cidr of(Address address, int prefix_length);
 
     Family family() const { return network_.family; }
     const Address& network() const { return network_; }

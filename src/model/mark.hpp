@@ -36,12 +36,13 @@ struct Mark {
     std::string owner;  ///< text: another installation's mark is parsed too
     MarkKind kind = MarkKind::grant;
     std::string uid;
-    std::optional<Timestamp> end = {};  ///< the latest end; policy marks have none
+    std::optional<Timestamp> end = {};  ///< the latest end: grants' marks always have one, policies' never
     std::uint64_t seq = 0;              ///< the journal's at the opening
     std::string subject = {};           ///< `namespace/name`, perhaps cut; for people only
 
-    /// nullopt: not a mark, or a broken one.
+    /// nullopt: not a mark, or a broken one. Only what `text()` can have written is a mark.
     static std::optional<Mark> parse(std::string_view description);
+    /// At most `description_max` characters. `Bug` for an owner or uid that no mark can carry.
     std::string text() const;
     friend bool operator==(const Mark&, const Mark&) = default;
 };
@@ -67,7 +68,7 @@ std::string rule_uuid(std::string_view uid);
 /// another owner's mark; everything else is foreign and never in a step.
 enum class Ownership {
     ours,          ///< with a readable mark of ours
-    ours_unmarked, ///< our name, but the mark is gone or broken
+    ours_unmarked, ///< our name, but the mark is gone, broken, or that of another grant or policy
     other_owner,   ///< another installation's mark
     copied_mark,   ///< our mark under a name that is not ours: foreign, reported
     foreign,
