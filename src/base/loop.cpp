@@ -53,10 +53,9 @@ void Loop::fire_due_timers() {
     if (timers_.empty()) return;
     const SteadyTime now = time_.steady_now();
     while (!timers_.empty() && timers_.begin()->first <= now) {
-        Sleep& sleep = *timers_.begin()->second;
-        timers_.erase(timers_.begin());
-        sleep.place_.reset();
-        sleep.waiter_.enqueue(ready_, sleep.frame_);
+        Timer& timer = *timers_.begin()->second;
+        timer.disarm();
+        timer.on_due();
     }
 }
 
@@ -121,15 +120,6 @@ void Loop::stop() {
         stopping_ = true;
     }
     wake_.notify_all();
-}
-
-void Loop::Sleep::await_suspend(std::coroutine_handle<> frame) {
-    frame_ = frame;
-    place_ = loop_.timers_.emplace(due_, this);
-}
-
-Loop::Sleep::~Sleep() {
-    if (place_) loop_.timers_.erase(*place_);
 }
 
 void Event::set() {

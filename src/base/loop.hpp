@@ -68,6 +68,8 @@ public:
     /// Moves `waiter` (queued elsewhere) to the ready queue. Loop thread.
     void make_ready(Waiter& waiter);
 
+    /// Something that happens once at a time; takes itself off the loop when it is destroyed.
+    class Timer;
     /// `co_await loop.sleep_until(t)`: resumed in the first turn at or after `t`.
     class Sleep;
     Sleep sleep_until(SteadyTime due);
@@ -96,7 +98,7 @@ private:
 
     const SteadySource& time_;
     std::list<Waiter*> ready_;
-    std::multimap<SteadyTime, Sleep*> timers_;
+    std::multimap<SteadyTime, Timer*> timers_;
     std::chrono::nanoseconds longest_turn_{};
 
     std::mutex mutex_;  // guards what follows
@@ -105,21 +107,43 @@ private:
     bool stopping_ = false;
 };
 
-class Loop::Sleep {
+class Loop::Timer {
 public:
-    Sleep(Loop& loop, SteadyTime due) : loop_(loop), due_(due) {}
-    Sleep(const Sleep&) = delete;
-    Sleep& operator=(const Sleep&) = delete;
-    ~Sleep();
-    bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> frame);
-    void await_resume() {}
+    explicit Timer(Loop& loop) : loop_(loop) {}
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+
+protected:
+    virtual ~Timer() { disarm(); }
+    void arm(SteadyTime due) { place_ = loop_.timers_.emplace(due, this); }
+    void disarm() {
+        if (place_) loop_.timers_.erase(*place_);
+        place_.reset();
+    }
+    void enqueue_ready(Waiter& waiter, std::coroutine_handle<> frame) {
+        waiter.enqueue(loop_.ready_, frame);
+    }
+    Loop& loop_;
 
 private:
     friend class Loop;
-    Loop& loop_;
+    virtual void on_due() = 0;
+    std::optional<std::multimap<SteadyTime, Timer*>::iterator> place_;
+};
+
+class Loop::Sleep final : Timer {
+public:
+    Sleep(Loop& loop, SteadyTime due) : Timer(loop), due_(due) {}
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> frame) {
+        frame_ = frame;
+        arm(due_);
+    }
+    void await_resume() {}
+
+private:
+    void on_due() override { enqueue_ready(waiter_, frame_); }
     SteadyTime due_;
-    std::optional<std::multimap<SteadyTime, Sleep*>::iterator> place_;
     std::coroutine_handle<> frame_;
     Waiter waiter_;
 };
@@ -161,8 +185,34 @@ public:
     /// `co_await event.next()`: until set, then clears it.
     Next next() { return Next(*this); }
 
+    class NextUntil final : Loop::Timer {
+    public:
+        NextUntil(Event& event, SteadyTime due) : Timer(event.loop_), event_(event), due_(due) {}
+        bool await_ready() const { return event_.set_; }
+        void await_suspend(std::coroutine_handle<> frame) {
+            waiter_.enqueue(event_.waiters_, frame);
+            arm(due_);
+        }
+        /// True: the event was set (and is cleared); false: the time came first.
+        bool await_resume() {
+            disarm();
+            return std::exchange(event_.set_, false);
+        }
+
+    private:
+        void on_due() override {
+            if (waiter_.stands_in(event_.waiters_)) loop_.make_ready(waiter_);
+        }
+        Event& event_;
+        SteadyTime due_;
+        Waiter waiter_;
+    };
+    /// `co_await event.next_until(t)`: until set, or until `t`.
+    NextUntil next_until(SteadyTime due) { return NextUntil(*this, due); }
+
 private:
     friend class Next;
+    friend class NextUntil;
     Loop& loop_;
     bool set_ = false;
     std::list<Waiter*> waiters_;

@@ -10,8 +10,7 @@
 
 namespace sallyport {
 
-/// One link of an account's journal: a decision or a cloud write (DESIGN 4.5). `hash` is SHA-256 in hex
-/// over the entry's line without it; `prev_hash` ties it to the one before.
+/// One link of an account's journal: a decision or a cloud write (DESIGN 4.5).
 struct JournalEntry {
     int version = 1;
     std::uint64_t seq = 0;
@@ -25,6 +24,9 @@ struct JournalEntry {
     std::string hash = {};
     friend bool operator==(const JournalEntry&, const JournalEntry&) = default;
 };
+
+/// The entry's own link: over every field but `hash`, `prev_hash` included.
+std::string chain_hash(const JournalEntry& entry);
 
 /// The append-only stream. An entry that `append` returned for is durable.
 class Journal {

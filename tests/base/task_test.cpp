@@ -76,6 +76,10 @@ Task<void> take_answer(OneShot<std::string>& shot, std::string& out) {
     out = co_await shot.answer();
 }
 
+Task<void> wait_until(Event& event, SteadyTime due, std::vector<bool>& set) {
+    set.push_back(co_await event.next_until(due));
+}
+
 struct Sentinel {
     explicit Sentinel(int& destroyed) : destroyed_(destroyed) {}
     Sentinel(const Sentinel&) = delete;
@@ -176,6 +180,35 @@ TEST_CASE("an event set before anyone waits is not lost, and many sets are one")
     event.set();
     world.loop.run_ready();
     CHECK(wakes == 2);
+}
+
+TEST_CASE("waiting for an event ends with the event or at its time, whichever comes first") {
+    World world;
+    Event event(world.loop);
+    std::vector<bool> set;
+    Scope scope(world.loop, [](std::exception_ptr) {});
+
+    scope.start(wait_until(event, SteadyTime{} + 5s, set));
+    world.run_until(SteadyTime{} + 6s);
+    CHECK(set == std::vector<bool>{false});
+
+    scope.start(wait_until(event, SteadyTime{} + 10s, set));
+    world.loop.run_ready();
+    event.set();
+    world.loop.run_ready();
+    CHECK(set == std::vector<bool>{false, true});
+    CHECK_FALSE(world.loop.next_timer());
+    CHECK_FALSE(event.is_set());
+
+    // Destroyed while waiting: neither the event nor the loop remembers it.
+    {
+        Scope doomed(world.loop, [](std::exception_ptr) {});
+        doomed.start(wait_until(event, SteadyTime{} + 20s, set));
+        world.loop.run_ready();
+    }
+    event.set();
+    world.run_until(SteadyTime{} + 30s);
+    CHECK(set.size() == 2);
 }
 
 TEST_CASE("destroying a scope destroys every frame of its suspended tasks, innermost first or not") {

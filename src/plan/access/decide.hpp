@@ -38,7 +38,7 @@ std::vector<Problem> judge_account(const CloudAccount& account);
 
 /// Everything the decision looks at. A null pointer inside a Known: it is known not to exist.
 struct GrantView {
-    const AccessGrant& grant;
+    const AccessGrant* grant = nullptr;  ///< `decide` needs one
     Known<const JitPolicy*> policy = {};
     Known<const CloudAccount*> account = {};
     Known<PolicyStanding> standing = {};

@@ -30,26 +30,25 @@ struct LaneReport {
 };
 
 struct View {
-    /// Null: the object does not exist. `grant_known` false: the store cannot tell.
-    const AccessGrant* grant = nullptr;
+    /// What the decision looks at; `asked.grant` null: the object does not exist (if `grant_known`).
+    /// `asked.record` is what stands under the grant's record name, perhaps another uid's.
+    access::GrantView asked = {};
     bool grant_known = false;
+    /// The record of *this* uid, with what is known of its writes; null: none (if `record_known`).
     const AccessRecord* record = nullptr;
     bool record_known = false;
-    access::GrantView decision_view;  ///< meaningful when `grant` is there
-    const JitPolicy* policy = nullptr;
-    const CloudAccount* account = nullptr;
-    const Topology* topology = nullptr;
+    /// Judged over the record's request; meaningless without a record.
     path::GrantProof proof = {};
-    std::vector<LaneReport> lanes = {};
+    std::vector<LaneReport> lanes = {};  ///< of every NSG where the grant has, had or wants rules
+    bool lanes_settled = true;  ///< no write of this grant is under way or still unread
     GrantStatus published = {};  ///< the last status seen or published
     Owner owner;
-    std::uint64_t next_journal_seq = 0;  ///< what the next entry will be numbered
 };
 
 // Steps on the API server, in the order in which they must happen; each waits for the one before to be
 // observed, not merely sent: a plan holds at most the next one or independent ones.
 struct TakeHold {};
-/// The decision is final: journal it, then create the record.
+/// The decision is final: journal it, then create the record (`journal_seq` is filled in on the way).
 struct CreateRecord { AccessRecord record; };
 /// Replace the record's status (end, opened_at, closed_at, end_reason, rules' proofs).
 struct UpdateRecord { AccessRecord record; std::string event; std::string detail; };
@@ -61,6 +60,7 @@ using StoreStep = std::variant<TakeHold, CreateRecord, UpdateRecord, ReleaseHold
 struct Plan {
     std::vector<StoreStep> steps = {};
     /// What lanes are to be told: a claim for every NSG on which the grant has or may have rules.
+    /// With the topology unread, claims of the recorded rules with `wanted_known` false.
     std::map<NsgId, nsg::GrantClaim> claims = {};
     std::optional<Timestamp> end = {};   ///< the deadline heap's entry; set until closing is verified
     bool closing = false;                ///< due or early: lanes with claims are to be woken now

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/budget.hpp"
+#include "engine/services.hpp"
+#include "plan/life/plan.hpp"
+#include "plan/nsg/plan.hpp"
+
+namespace sallyport::engine {
+
+/// How a write ended, for the record and the journal.
+struct WriteEnd {
+    std::string request_id = {};
+    Timestamp started{};
+    std::optional<Timestamp> ended = {};  ///< nullopt: unknown; it may still land
+    std::string operation_url = {};
+    std::optional<Error> error = {};
+};
+
+/// What a lane needs from its account and from the engine.
+class LaneHost {
+public:
+    virtual Gateway* gateway() = 0;  ///< nullptr: no credential yet
+    virtual Budget& budget() = 0;
+    virtual const CloudAccount& account() const = 0;
+    virtual bool grants_complete() const = 0;
+    virtual bool policies_complete() const = 0;
+    /// The last look before an opening write leaves: grant read live, write recorded, journal and head
+    /// durable. An error: the write must not go out.
+    virtual Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) = 0;
+    virtual void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) = 0;
+    /// What the lane says of these grants and policies may have changed.
+    virtual void lane_changed(const std::set<std::string>& uids) = 0;
+
+protected:
+    ~LaneHost() = default;
+};
+
+/// The queue of changes to one NSG: one writer, closings first. It plans all claims on the NSG together
+/// from the newest read, starts what may start, follows each write to its end, reads again, and plans
+/// again until the plan is empty. It never calls a grant's flow; it says that something changed.
+class Lane final {
+public:
+    Lane(Services services, LaneHost& host, Owner owner, NsgId nsg);
+
+    const NsgId& nsg() const { return nsg_; }
+    /// nullptr: never read. A vanished NSG is a state without rules.
+    const NsgState* observed() const { return observed_ ? &*observed_ : nullptr; }
+    bool vanished() const { return vanished_; }
+    /// Reads that prove anything must have been sent at or after this.
+    SteadyTime last_write_ended() const { return last_write_ended_; }
+    /// Whether a write of this uid is under way, or ended without a read since.
+    bool unsettled(const std::string& uid) const;
+
+    void claim(nsg::GrantClaim claim);
+    void withdraw_grant(const std::string& uid);
+    void claim(nsg::PolicyClaim claim);
+    void withdraw_policy(const std::string& uid);
+    std::set<std::string> claimants() const;
+
+    /// A newer read of the NSG, from a sweep. Older ones are ignored.
+    void observe(NsgState state);
+    /// The NSG does not exist any more, as of a read sent then.
+    void vanish(SteadyTime read_sent);
+    /// Something may have changed: look again. Carries no meaning.
+    void wake() { wake_.set(); }
+
+    life::LaneReport report(const std::string& uid) const;
+    const nsg::Plan& last_plan() const { return plan_; }
+
+    Task<void> run();
+    static void declare_metrics(Metrics& metrics);
+
+private:
+    struct Write {
+        nsg::Step step;
+        std::optional<SteadyTime> ended = {};  ///< ended, but not yet seen by a newer read
+    };
+    struct Retry {
+        int attempt = 0;
+        SteadyTime not_before{};
+        Error error;
+        std::string content = {};  ///< another content starts anew
+    };
+
+    nsg::Inputs inputs() const;
+    void settle();
+    void replan();
+    void start_startable();
+    bool may_start(const nsg::Step& step, bool closing_due) const;
+    SteadyTime next_wake() const;
+    Task<void> follow(nsg::Step step);
+    Task<Result<void>> write(const nsg::Step& step, WriteEnd& end);
+    Task<Result<void>> follow_operation(AcceptedWrite accepted, Urgency urgency, WriteEnd& end);
+    void finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done);
+    void react(const nsg::Step& step, const Error& error);
+    Task<void> read();
+    void accept_read(NsgState state);
+
+    Services services_;
+    LaneHost& host_;
+    Owner owner_;
+    NsgId nsg_;
+    std::map<std::string, nsg::GrantClaim> grants_;
+    std::map<std::string, nsg::PolicyClaim> policies_;
+    std::optional<NsgState> observed_;
+    bool vanished_ = false;
+    nsg::Plan plan_;
+    std::multimap<std::string, Write> writes_;  ///< by folded rule name
+    std::map<std::string, Retry> retries_;      ///< by folded rule name
+    std::set<int> refused_priorities_;
+    SteadyTime last_write_ended_{};
+    SteadyTime locked_until_{};     ///< tombstones instead of removals until then
+    SteadyTime hold_off_until_{};   ///< after a conflict: this lane only, openings
+    SteadyTime serial_until_{};     ///< closings one at a time until then
+    SteadyTime read_not_before_{};
+    int read_failures_ = 0;
+    bool reading_ = false;
+    int closings_running_ = 0;
+    int openings_running_ = 0;
+    Event wake_;
+    Scope scope_;
+};
+
+}  // namespace sallyport::engine

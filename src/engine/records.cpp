@@ -1,0 +1,119 @@
+#include "engine/records.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace sallyport::engine {
+namespace {
+
+/// Resource versions of one kind compare as numbers (KEP-5504; both servers of ours follow it).
+bool is_newer(const std::string& a, const std::string& b) {
+    if (a.size() != b.size()) return a.size() > b.size();
+    return a > b;
+}
+
+constexpr int conflicts_max = 5;
+
+}  // namespace
+
+Scope::OnFailure Records::on_failure() {
+    Log& log = services_.log;
+    return [&log](std::exception_ptr failure) {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& bug) {
+            log.error("bug", {{"where", std::string("records")}, {"what", std::string(bug.what())}});
+        }
+    };
+}
+
+std::optional<AccessRecord> Records::find(const std::string& name) const {
+    const AccessRecord* newest = stored(name);
+    if (!newest) return std::nullopt;
+    AccessRecord record = *newest;
+    if (const auto it = deferred_.find(name); it != deferred_.end()) {
+        for (const Change& change : it->second) change(record);
+    }
+    return record;
+}
+
+void Records::defer(const std::string& name, Change change) {
+    deferred_[name].push_back(std::move(change));
+}
+
+const AccessRecord* Records::stored(const std::string& name) const {
+    const AccessRecord* cached = services_.store.record(name);
+    const auto it = newest_.find(name);
+    if (it == newest_.end()) return cached;
+    if (cached && !is_newer(it->second.meta.resource_version, cached->meta.resource_version)) return cached;
+    return &it->second;
+}
+
+void Records::refresh(const std::string& name) {
+    const auto it = newest_.find(name);
+    if (it == newest_.end()) return;
+    const AccessRecord* cached = services_.store.record(name);
+    if (!cached || !is_newer(it->second.meta.resource_version, cached->meta.resource_version)) {
+        newest_.erase(it);
+    }
+}
+
+Task<Result<AccessRecord>> Records::create(AccessRecord record) {
+    Result<AccessRecord> stored = co_await services_.store.create_record(std::move(record));
+    if (stored) newest_.insert_or_assign(stored->meta.key.name, *stored);
+    co_return stored;
+}
+
+Task<Result<void>> Records::update(std::string name, Change change) {
+    OneShot<Result<void>> answer(services_.loop);
+    const bool writer_at_work = pending_.contains(name);
+    pending_[name].push_back({std::move(change), answer.replier()});
+    if (!writer_at_work) scope_.start(write(name));
+    co_return co_await answer.answer();
+}
+
+Task<void> Records::write(std::string name) {
+    for (;;) {
+        co_await services_.loop.yield();  // what comes in the same turn shares one write
+        std::vector<Pending> batch = std::exchange(pending_[name], {});
+        if (batch.empty()) break;
+        const Result<void> done = co_await apply(name, batch);
+        for (const Pending& each : batch) each.waiter.reply(done);
+    }
+    pending_.erase(name);
+}
+
+Task<Result<void>> Records::apply(const std::string& name, const std::vector<Pending>& batch) {
+    std::optional<AccessRecord> base;
+    if (const AccessRecord* newest = stored(name)) base = *newest;
+    const std::vector<Change> deferred = std::exchange(deferred_[name], {});
+    const auto give_back = [&] {
+        std::vector<Change>& later = deferred_[name];
+        later.insert(later.begin(), deferred.begin(), deferred.end());
+    };
+    for (int attempt = 0;; ++attempt) {
+        if (!base) co_return not_found("record " + name + " does not exist");
+        AccessRecord changed = *base;
+        for (const Change& change : deferred) change(changed);
+        for (const Pending& each : batch) each.change(changed);
+        if (changed == *base) co_return Result<void>();
+        Result<AccessRecord> stored = co_await services_.store.update_record(std::move(changed));
+        if (stored) {
+            newest_.insert_or_assign(name, *std::move(stored));
+            co_return Result<void>();
+        }
+        const Error failure = stored.error();
+        if (failure.kind != ErrorKind::conflict || attempt == conflicts_max) {
+            give_back();
+            co_return failure;
+        }
+        Result<std::optional<AccessRecord>> fresh = co_await services_.store.read_record(name);
+        if (!fresh) {
+            give_back();
+            co_return std::move(fresh).error();
+        }
+        base = *std::move(fresh);
+    }
+}
+
+}  // namespace sallyport::engine
