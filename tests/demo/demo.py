@@ -1,0 +1,322 @@
+#!/usr/bin/env python3
+"""A port opens by a YAML grant, a saboteur interferes, the loop repairs it, the end closes it.
+
+Each step shows what Sallyport claims, read with kubectl, and what the judge found: azure-sim's own
+evaluation of the rules, which shares no code with the controller. Exit 0 only if all of it agrees.
+"""
+
+import contextlib
+import datetime
+import os
+import signal
+import sys
+import time
+
+from world import ROOT, Azure, Kubectl, Trouble, World, prepare, until
+
+TENANT = "11111111-1111-1111-1111-111111111111"
+SABOTEUR = ("55555555-5555-5555-5555-555555555555", "saboteur-secret")
+ALICE = "198.51.100.7"
+NEIGHBOUR = "198.51.100.8"
+STRANGER = "203.0.113.9"
+NSG_RULES = "securityRules"
+
+
+class Screen:
+    """Colour only where somebody looks; every line says the same without it."""
+
+    def __init__(self):
+        self.colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.agreed = 0
+        self.failed = 0
+
+    def paint(self, code, text):
+        return f"\033[{code}m{text}\033[0m" if self.colour else text
+
+    def step(self, text):
+        print(f"\n{self.paint('1', text)}", flush=True)
+
+    def note(self, text):
+        print(f"     {self.paint('2', text)}", flush=True)
+
+    def check(self, claimed, found, agree):
+        self.agreed += agree
+        self.failed += not agree
+        mark = self.paint("32", "ok") if agree else self.paint("1;31", "NO")
+        print(f"  {mark} {self.paint('36', 'claimed')}  {claimed}\n"
+              f"     {self.paint('35', 'judge')}    {found}", flush=True)
+
+
+def condition(thing, kind):
+    """`status/reason: message` parts of a condition; blanks where it is not there."""
+    for one in (thing or {}).get("status", {}).get("conditions", []):
+        if one["type"] == kind:
+            return one
+    return {"status": "", "reason": "", "message": ""}
+
+
+def parsed(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def members(thing, name):
+    """All values under that name anywhere in the judge's state, which lists NSGs as ARM would."""
+    if isinstance(thing, dict):
+        for key, value in thing.items():
+            if key == name:
+                yield value
+            else:
+                yield from members(value, name)
+    elif isinstance(thing, list):
+        for value in thing:
+            yield from members(value, name)
+
+
+class Demo:
+    def __init__(self, world, screen):
+        self.world = world
+        self.screen = screen
+        self.admin = Kubectl(world, "admin")
+        self.alice = Kubectl(world, "alice")
+        self.saboteur = Azure(world, TENANT, *SABOTEUR)
+
+    # What the judge says.
+
+    def open_from(self, source, vm="web01"):
+        return self.saboteur.reach(source, vm)["reachable"]
+
+    def finds(self, vm, expected):
+        """Whether the judge finds what is expected of each source, and his words for it."""
+        words, agree = [], True
+        for source, opened in expected.items():
+            answer = self.saboteur.reach(source, vm)
+            agree &= answer["reachable"] == opened
+            verb = "reaches" if answer["reachable"] else "does not reach"
+            words.append(f"{source} {verb} {vm}:22")
+        return agree, ", ".join(words)
+
+    def rules(self):
+        for group in members(self.saboteur.state(), NSG_RULES):
+            yield from group
+
+    def rule_of(self, source):
+        """Our rule that lets this source in."""
+        for rule in self.rules():
+            if rule["name"].startswith("sp-") and source in str(rule["properties"]):
+                return rule
+        raise Trouble(f"no rule of ours names {source}")
+
+    def foreign(self):
+        """Rules of others, without what Azure itself changes in them."""
+        kept = {}
+        for rule in self.rules():
+            if not rule["name"].startswith("sp-"):
+                kept[rule["id"]] = {k: v for k, v in rule["properties"].items()
+                                    if k != "provisioningState"}
+        return kept
+
+    # What kubectl says.
+
+    def grant(self, name):
+        return self.alice.get("accessgrant", name)
+
+    def wait_phase(self, name, kind, status, seconds=15, reason=None):
+        def there():
+            grant = self.grant(name)
+            one = condition(grant, kind)
+            return grant if one["status"] == status and reason in (None, one["reason"]) else None
+
+        return until(there, seconds, f"grant {name} {kind}={status} {reason or ''}".rstrip())
+
+    def claim(self, name):
+        grant = self.grant(name)
+        if not grant:
+            return f"grant {name} is gone"
+        ready, active = condition(grant, "Ready"), condition(grant, "Active")
+        return f"grant {name}: Ready={ready['status']}/{ready['reason']} Active={active['status']}"
+
+    # The steps.
+
+    def account_and_policy(self):
+        self.screen.step("1  an account and a policy: SSH to the web servers is closed to all")
+        before, words = self.finds("web01", {STRANGER: True})
+        self.screen.note(f"before: {words}, by a rule somebody left behind" if before
+                         else f"before: {words}")
+        prepare(self.world)
+        for name in ("account", "policy-web-ssh"):
+            self.admin("apply", "-f", ROOT / f"examples/{name}.yaml")
+        policy = until(lambda: self.ready("jitpolicy", "web-ssh"), 20, "policy web-ssh Ready")
+        agree, found = self.finds("web01", {STRANGER: False, ALICE: False})
+        self.screen.check(f"policy web-ssh: Ready={condition(policy, 'Ready')['status']}", found,
+                          agree)
+        self.before = self.foreign()
+
+    def ready(self, kind, name):
+        thing = self.admin.get(kind, name)
+        return thing if condition(thing, "Ready")["status"] == "True" else None
+
+    def open(self):
+        self.screen.step("2  alice applies a grant: the port opens for her address and no other")
+        begun = time.monotonic()
+        self.alice("apply", "-f", ROOT / "examples/grant-alice-web01.yaml")
+        self.wait_phase("alice-web01", "Active", "True")
+        took = time.monotonic() - begun
+        agree, found = self.finds("web01", {ALICE: True, NEIGHBOUR: False, STRANGER: False})
+        other, also = self.finds("web02", {ALICE: False})
+        self.screen.check(f"{self.claim('alice-web01')}, {took:.1f} s after kubectl apply",
+                          f"{found}, {also}", agree and other)
+
+    def edited(self):
+        self.screen.step("3  a saboteur widens our rule to the whole Internet: it is put back")
+        rule = self.rule_of(ALICE)
+        wide = {k: v for k, v in rule["properties"].items() if k != "provisioningState"}
+        wide["sourceAddressPrefix"] = "*"
+        wide.pop("sourceAddressPrefixes", None)
+        self.saboteur.put_rule(rule["id"], wide)
+        until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
+        begun = time.monotonic()
+        self.screen.note(f"now {STRANGER} reaches web01:22")
+        until(lambda: not self.open_from(STRANGER), 15, "the repair")
+        took = time.monotonic() - begun
+        self.wait_phase("alice-web01", "Active", "True")
+        agree, found = self.finds("web01", {ALICE: True, STRANGER: False})
+        self.screen.check(f"{self.claim('alice-web01')}, repaired after {took:.1f} s", found, agree)
+
+    def shadowed(self):
+        self.screen.step("4  somebody adds a wider allow of their own: it is reported, not touched")
+        ours = self.rule_of(ALICE)
+        group = ours["id"].rsplit("/", 1)[0]
+        rule_id = f"{group}/allow-ssh-just-for-today"
+        self.saboteur.put_rule(rule_id, {
+            "access": "Allow", "direction": "Inbound", "priority": 150, "protocol": "Tcp",
+            "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
+            "destinationAddressPrefix": "*", "destinationPortRange": "22"})
+
+        def reported():
+            for finding in (self.admin.get("jitpolicy", "web-ssh") or {}).get("status", {}).get(
+                    "findings", []):
+                if "allow-ssh-just-for-today" in finding:
+                    return finding
+            return None
+
+        finding = until(reported, 15, "a finding that names the rule")
+        agree, found = self.finds("web01", {STRANGER: True})
+        self.screen.check(f"policy web-ssh: {finding}", found, agree)
+        self.saboteur.delete_rule(rule_id)
+        until(lambda: not reported(), 15, "the finding to go with the rule")
+        agree, found = self.finds("web01", {STRANGER: False})
+        self.screen.check("policy web-ssh: no such finding, once its owner took it back", found,
+                          agree)
+
+    def deleted(self):
+        self.screen.step("5  the saboteur deletes our rule: it is put back, since alice is owed it")
+        self.saboteur.delete_rule(self.rule_of(ALICE)["id"])
+        until(lambda: not self.open_from(ALICE), 10, "the sabotage to work")
+        begun = time.monotonic()
+        until(lambda: self.open_from(ALICE), 15, "the repair")
+        took = time.monotonic() - begun
+        self.wait_phase("alice-web01", "Active", "True")
+        agree, found = self.finds("web01", {ALICE: True, STRANGER: False})
+        self.screen.check(f"{self.claim('alice-web01')}, put back after {took:.1f} s", found, agree)
+
+    def refused(self):
+        self.screen.step("6  a grant for the whole Internet is refused, with the reason")
+        self.alice("apply", "-f", ROOT / "examples/grant-wildcard.yaml")
+        grant = self.wait_phase("alice-from-anywhere", "Stalled", "True")
+        stalled = condition(grant, "Stalled")
+        agree, found = self.finds("web01", {STRANGER: False})
+        self.screen.check(f"{stalled['reason']}: {stalled['message']}", found, agree)
+
+    def ended_early(self):
+        self.screen.step("7  alice is done and deletes her grant: the port closes")
+        self.alice("delete", "accessgrant", "alice-web01", "--timeout=20s")
+        agree, found = self.finds("web01", {ALICE: False, STRANGER: False})
+        self.screen.check(self.claim("alice-web01"), found,
+                          agree and self.grant("alice-web01") is None)
+
+    def expire(self, name, vm, source, seconds=15):
+        """Waits for an end by the clock and checks it against the judge."""
+        end = parsed(self.grant(name)["status"]["expirationTime"])
+        until(lambda: not self.open_from(source, vm),
+              max(0, end.timestamp() - time.time()) + seconds, f"the end of {name}")
+        late = time.time() - end.timestamp()
+        self.wait_phase(name, "Active", "False")
+        agree, found = self.finds(vm, {source: False, STRANGER: False})
+        when = f"closed {late:.1f} s after its end" if late > 0.05 else "closed at its end"
+        self.screen.check(self.claim(name), f"{found}, {when}", agree and late > -0.5)
+
+    def ended_by_time(self):
+        self.screen.step("8  a grant of ten seconds ends by the clock")
+        self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        self.wait_phase("alice-short", "Active", "True")
+        agree, found = self.finds("web02", {ALICE: True, STRANGER: False})
+        self.screen.check(self.claim("alice-short"), found, agree)
+        self.expire("alice-short", "web02", ALICE)
+
+    def killed(self):
+        self.screen.step("9  the controller is killed with -9; the next process keeps the end")
+        source = "198.51.100.20"
+        self.alice("apply", "-f", ROOT / "examples/grant-alice-survivor.yaml")
+        self.wait_phase("alice-survivor", "Active", "True")
+        self.world.kill_controller()
+        agree, found = self.finds("web01", {source: True, STRANGER: False})
+        self.screen.check("nothing: nobody is there to claim", found, agree)
+        self.world.start_controller()
+        self.screen.note("a new process has started")
+        self.expire("alice-survivor", "web01", source)
+
+    def again(self):
+        self.screen.step("10 the same files applied again open nothing: a grant opens once")
+        said = self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        time.sleep(2.5)  # longer than a sweep
+        agree, found = self.finds("web02", {ALICE: False})
+        resting = condition(self.grant("alice-short"), "Ready")["reason"]
+        self.screen.check(f"{self.claim('alice-short')} (kubectl: {said.split()[-1]})", found,
+                          agree and resting == "Expired")
+        self.alice("delete", "accessgrant", "alice-short", "--timeout=20s")
+        self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        grant = self.wait_phase("alice-short", "Ready", "True", reason="AlreadyUsed")
+        agree, found = self.finds("web02", {ALICE: False})
+        self.screen.check(f"{self.claim('alice-short')}, though deleted and made anew", found,
+                          agree and condition(grant, "Active")["status"] == "False")
+
+    def untouched(self):
+        self.screen.step("11 what belongs to others is as it was")
+        same = self.foreign() == self.before
+        ours = [rule["name"] for rule in self.rules() if rule["name"].startswith("sp-") and
+                rule["properties"]["access"] == "Allow"]
+        self.screen.check("no grant is open", f"{len(self.before)} rules of others, "
+                          f"{'equal in every member' if same else 'CHANGED'}; "
+                          f"{len(ours)} allow rules of ours left", same and not ours)
+
+    def run(self):
+        for step in (self.account_and_policy, self.open, self.edited, self.shadowed, self.deleted,
+                     self.refused, self.ended_early, self.ended_by_time, self.killed, self.again,
+                     self.untouched):
+            step()
+
+
+def main():
+    screen = Screen()
+    world = World(ROOT / "build/demo")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("\nstopped"))
+    begun = time.monotonic()
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(world.stop)
+        try:
+            world.start()
+            Demo(world, screen).run()
+        except Trouble as trouble:
+            screen.failed += 1
+            print(f"  {screen.paint('1;31', 'NO')} {trouble}\n     logs: build/demo/*.log")
+        except KeyboardInterrupt:
+            sys.exit("\nstopped")
+    if screen.failed:
+        sys.exit(f"\n{screen.failed} disagreement{'s' if screen.failed > 1 else ''}")
+    print(f"\n{screen.agreed} claims, and the judge found each of them true "
+          f"({time.monotonic() - begun:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
