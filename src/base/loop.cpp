@@ -106,7 +106,8 @@ void Loop::run() {
         if (stopping_) return;
         const auto has_work = [this] { return stopping_ || !posted_.empty(); };
         if (const auto due = next_timer()) {
-            wake_.wait_until(lock, *due, has_work);
+            // Relative: `time_` may count what the condition variable's clock does not (suspend).
+            wake_.wait_for(lock, *due - time_.steady_now(), has_work);
         } else {
             wake_.wait(lock, has_work);
         }
