@@ -1,3 +1,4 @@
+// tidy: lines because Beast and asio are costly to compile and stay in this one file
 #include "serve/server.hpp"
 
 #include <fcntl.h>
