@@ -12,10 +12,12 @@
 #include "model/policy.hpp"
 #include "model/record.hpp"
 
-/// The decision: may this grant open what it asks for? An ordered chain of pure checks (DESIGN 5.2).
+/// The decision: may this grant open what it asks for? An ordered chain of pure checks
+/// (DESIGN 5.2).
 namespace sallyport::access {
 
-/// Why not, for the person who asked: names the field, the value given, the limit and where it comes from.
+/// Why not, for the person who asked: names the field, the value given, the limit and where it
+/// comes from.
 struct Problem {
     std::string reason;
     std::string message;
@@ -24,13 +26,14 @@ struct Problem {
 
 /// A policy's own state, judged apart from any grant.
 struct PolicyStanding {
-    std::vector<Problem> problems = {};  ///< invalid or wider than its ceiling: the policy is Stalled
+    std::vector<Problem> problems =
+        {};  ///< invalid or wider than its ceiling: the policy is Stalled
     std::vector<ResolvedTarget> targets = {};  ///< what its targets resolve to now
     /// Sound, but grants must wait: `LockdownUnconfirmed`, `NoNsgNoFirewall`, `TargetsUnknown` …
     std::optional<Problem> not_ready = {};
 };
-/// Checks a policy against the account's tenants and ceiling and resolves its targets. All problems at once.
-/// `topology` unknown: targets cannot be resolved, `not_ready` says so.
+/// Checks a policy against the account's tenants and ceiling and resolves its targets. All problems
+/// at once. `topology` unknown: targets cannot be resolved, `not_ready` says so.
 PolicyStanding judge_policy(const JitPolicy& policy, const CloudAccount& account,
                             const Known<const Topology*>& topology);
 /// What is wrong with an account by itself.
@@ -44,15 +47,18 @@ struct GrantView {
     Known<PolicyStanding> standing = {};
     Known<const AccessRecord*> record = {};
     Known<const Topology*> topology = {};
-    Known<int> active_of_requester = {};  ///< open or opening grants of the same requester and policy
-    /// Clock within 30 s of the API server's, record store reachable, journal in order …; nullopt: fine.
+    Known<int> active_of_requester =
+        {};  ///< open or opening grants of the same requester and policy
+    /// Clock within 30 s of the API server's, record store reachable, journal in order …; nullopt:
+    /// fine.
     std::optional<Problem> nothing_opens = {};
 };
 
 struct Authorised {
     ResolvedRequest request;
     Identity requester;
-    seconds duration{};  ///< what `duration` or the default gives; with `not_after`, the time left to it
+    seconds duration{};  ///< what `duration` or the default gives; with `not_after`, the time left
+                         ///< to it
 };
 /// Nothing is wrong; something is missing. `until`: when time alone may change that.
 struct Waiting {
@@ -61,14 +67,16 @@ struct Waiting {
     std::optional<Timestamp> until = {};
     bool at_rest = false;  ///< AwaitingApproval, Scheduled: rests; else it is being worked on
 };
-/// All problems at once, in the order of the checks. Judged again when grant, policy or account change.
+/// All problems at once, in the order of the checks. Judged again when grant, policy or account
+/// change.
 struct Refused {
     std::vector<Problem> problems;
     bool ended = false;  ///< Expired, Revoked, AlreadyUsed: at rest, not a failure
 };
 using Decision = std::variant<Authorised, Waiting, Refused>;
 
-/// For a grant without a record of its own. A record of another uid under the same key is `AlreadyUsed`.
+/// For a grant without a record of its own. A record of another uid under the same key is
+/// `AlreadyUsed`.
 Decision decide(const GrantView& view, Timestamp now);
 
 /// An open grant against the policy as it is now (DESIGN 5.2): narrower closes, a shorter maximum
@@ -77,6 +85,8 @@ struct Continuation {
     std::optional<Problem> narrowed = {};
     std::optional<Timestamp> end_by = {};
 };
-Continuation still_allowed(const AccessRecord& record, const JitPolicy& policy, const CloudAccount& account);
+/// `topology` tells which machines a selector names now; unknown: tags are not compared.
+Continuation still_allowed(const AccessRecord& record, const JitPolicy& policy,
+                           const CloudAccount& account, const Known<const Topology*>& topology);
 
 }  // namespace sallyport::access
