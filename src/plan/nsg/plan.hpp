@@ -49,6 +49,7 @@ struct GrantClaim {
     /// Why it is being closed, when `wanted` is empty ("revoked", "policy narrowed" …).
     std::string closing_reason = {};
     std::vector<RecordedRule> recorded = {};  ///< the record's rules on this NSG
+    friend bool operator==(const GrantClaim&, const GrantClaim&) = default;
 };
 
 /// What one policy wants of this NSG: its lockdown.
