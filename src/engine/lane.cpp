@@ -59,18 +59,28 @@ bool Lane::unsettled(const std::string& uid) const {
     return std::ranges::any_of(writes_, [&](const auto& w) { return w.second.step.uid == uid; });
 }
 
+SteadyTime Lane::last_write_ended(const std::string& uid) const {
+    const auto it = last_write_ended_.find(uid);
+    return it == last_write_ended_.end() ? SteadyTime{} : it->second;
+}
+
 void Lane::claim(nsg::GrantClaim claim) {
     std::string uid = claim.uid;
+    const auto before = grants_.find(uid);
+    if (before != grants_.end() && before->second == claim) return;
     grants_.insert_or_assign(std::move(uid), std::move(claim));
     wake_.set();
 }
 
 void Lane::withdraw_grant(const std::string& uid) {
+    last_write_ended_.erase(uid);
     if (grants_.erase(uid) > 0) wake_.set();
 }
 
 void Lane::claim(nsg::PolicyClaim claim) {
     std::string uid = claim.uid;
+    const auto before = policies_.find(uid);
+    if (before != policies_.end() && before->second == claim) return;
     policies_.insert_or_assign(std::move(uid), std::move(claim));
     wake_.set();
 }
@@ -84,6 +94,11 @@ std::set<std::string> Lane::claimants() const {
     for (const auto& [uid, claim] : grants_) uids.insert(uid);
     for (const auto& [uid, claim] : policies_) uids.insert(uid);
     return uids;
+}
+
+void Lane::want_read() {
+    read_wanted_ = true;
+    wake_.set();
 }
 
 void Lane::observe(NsgState state) {
@@ -107,9 +122,10 @@ void Lane::accept_read(NsgState state) {
     const bool settles = std::ranges::any_of(writes_, [&](const auto& w) {
         return w.second.ended && *w.second.ended <= state.read_sent;
     });
+    const bool was_asked = std::exchange(tell_of_read_, false);
     observed_ = std::move(state);
     refused_priorities_.clear();
-    if (!changed && !settles) return;
+    if (!changed && !settles && !was_asked) return;
     settle();
     wake_.set();
     host_.lane_changed(claimants());
@@ -198,7 +214,7 @@ SteadyTime Lane::next_wake() const {
         sooner(hold_off_until_);
         sooner(serial_until_);
     }
-    if (!writes_.empty()) sooner(read_not_before_);
+    if (!writes_.empty() || read_wanted_) sooner(read_not_before_);
     sooner(locked_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
@@ -214,12 +230,13 @@ Task<void> Lane::run() {
         settle();
         replan();
         start_startable();
-        const bool wants_read = std::ranges::any_of(writes_, [](const auto& w) {
+        const bool wants_read = read_wanted_ || std::ranges::any_of(writes_, [](const auto& w) {
             return w.second.ended.has_value();
         });
         if (wants_read && !reading_ && host_.gateway() &&
             services_.clock.steady_now() >= read_not_before_) {
             reading_ = true;
+            tell_of_read_ = std::exchange(read_wanted_, false);
             scope_.start(read());
         }
     }
@@ -308,7 +325,7 @@ Task<Result<void>> Lane::follow_operation(AcceptedWrite accepted, Urgency urgenc
 void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done) {
     --(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
     const std::string name = lower(step.rule.name);
-    last_write_ended_ = services_.clock.steady_now();
+    const SteadyTime now = services_.clock.steady_now();
     const auto range = writes_.equal_range(name);
     const auto mine = std::find_if(range.first, range.second, [&](const auto& w) {
         return !w.second.ended && w.second.step == step;
@@ -318,7 +335,8 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
     if (never_left) {
         writes_.erase(mine);
     } else {
-        mine->second.ended = last_write_ended_;
+        mine->second.ended = now;
+        last_write_ended_[step.uid] = now;
     }
     if (done) {
         retries_.erase(name);
@@ -390,6 +408,7 @@ Task<void> Lane::read() {
     if (state.error().kind == ErrorKind::throttled) {
         host_.budget().throttled(Call::read, state.error().retry_after.value_or(1s));
     }
+    read_wanted_ = true;
     const Attempt attempt = reaction_to(state.error(), read_failures_++, Urgency::closing);
     read_not_before_ = services_.clock.steady_now() + next_attempt(attempt, services_.random.fraction());
     services_.log.warn("nsg.read_failed", {{"nsg", nsg_.text()}, {"error", state.error().message}});
@@ -403,6 +422,7 @@ life::LaneReport Lane::report(const std::string& uid) const {
     for (const nsg::Finding& finding : plan_.findings) {
         if (finding.uid == uid) report.findings.push_back(finding);
     }
+    report.flushes = observed_ && observed_->flush_connection;
     report.delete_locked = services_.clock.steady_now() < locked_until_;
     for (const nsg::Step& step : plan_.steps) {
         if (step.uid != uid) continue;

@@ -52,8 +52,8 @@ public:
     /// nullptr: never read. A vanished NSG is a state without rules.
     const NsgState* observed() const { return observed_ ? &*observed_ : nullptr; }
     bool vanished() const { return vanished_; }
-    /// Reads that prove anything must have been sent at or after this.
-    SteadyTime last_write_ended() const { return last_write_ended_; }
+    /// Reads that prove anything of this uid must have been sent at or after this; zero: any read.
+    SteadyTime last_write_ended(const std::string& uid) const;
     /// Whether a write of this uid is under way, or ended without a read since.
     bool unsettled(const std::string& uid) const;
 
@@ -67,6 +67,8 @@ public:
     void observe(NsgState state);
     /// The NSG does not exist any more, as of a read sent then.
     void vanish(SteadyTime read_sent);
+    /// A proof needs a read that is sent from now on.
+    void want_read();
     /// Something may have changed: look again. Carries no meaning.
     void wake() { wake_.set(); }
 
@@ -114,13 +116,15 @@ private:
     std::multimap<std::string, Write> writes_;  ///< by folded rule name
     std::map<std::string, Retry> retries_;      ///< by folded rule name
     std::set<int> refused_priorities_;
-    SteadyTime last_write_ended_{};
+    std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid
     SteadyTime locked_until_{};     ///< tombstones instead of removals until then
     SteadyTime hold_off_until_{};   ///< after a conflict: this lane only, openings
     SteadyTime serial_until_{};     ///< closings one at a time until then
     SteadyTime read_not_before_{};
     int read_failures_ = 0;
     bool reading_ = false;
+    bool read_wanted_ = false;
+    bool tell_of_read_ = false;  ///< somebody waits for the read under way, whatever it shows
     int closings_running_ = 0;
     int openings_running_ = 0;
     Event wake_;

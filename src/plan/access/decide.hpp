@@ -31,6 +31,7 @@ struct PolicyStanding {
     std::vector<ResolvedTarget> targets = {};  ///< what its targets resolve to now
     /// Sound, but grants must wait: `LockdownUnconfirmed`, `NoNsgNoFirewall`, `TargetsUnknown` …
     std::optional<Problem> not_ready = {};
+    friend bool operator==(const PolicyStanding&, const PolicyStanding&) = default;
 };
 /// Checks a policy against the account's tenants and ceiling and resolves its targets. All problems
 /// at once. `topology` unknown: targets cannot be resolved, `not_ready` says so.

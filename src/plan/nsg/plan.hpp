@@ -62,6 +62,7 @@ struct PolicyClaim {
     bool confirmed = false;  ///< else a lockdown that cuts something is not written the first time
     bool repair = true;      ///< drift.closed: Repair; else differences are findings only
     bool remove = false;     ///< the policy is going and says `onDelete: Remove`
+    friend bool operator==(const PolicyClaim&, const PolicyClaim&) = default;
 };
 
 struct Inputs {

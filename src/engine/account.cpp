@@ -1,0 +1,330 @@
+#include "engine/account.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "engine/preflight.hpp"
+
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto service_tags_for = 24h;
+constexpr auto preflight_for = 24h;
+/// A read proves something for three sweeps, and at least for as long as a slow cloud needs.
+constexpr auto fresh_at_least = 3min;
+
+Scope::OnFailure log_bug(Log& log, std::string account) {
+    return [&log, account = std::move(account)](std::exception_ptr failure) {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& bug) {
+            log.error("bug", {{"where", std::string("account")},
+                              {"account", account},
+                              {"what", std::string(bug.what())}});
+        }
+    };
+}
+
+}  // namespace
+
+Account::Account(Services services, AccountHost& host, Owner owner, std::string writer, CloudAccount spec)
+    : services_(services),
+      host_(host),
+      owner_(std::move(owner)),
+      spec_(std::move(spec)),
+      problems_(access::judge_account(spec_)),
+      budget_(services.loop, services.clock),
+      ledger_(services, spec_.meta.key.name, std::move(writer)),
+      wake_(services.loop),
+      scope_(services.loop, log_bug(services.log, spec_.meta.key.name)) {}
+
+Account::~Account() { scope_.cancel_all(); }
+
+void Account::declare_metrics(Metrics& metrics) {
+    metrics.declare({.name = "sallyport_sweeps_total",
+                     .kind = MetricKind::counter,
+                     .help = "Sweeps of an account's surfaces.",
+                     .labels = {"outcome"}});
+    metrics.declare({.name = "sallyport_sweep_seconds",
+                     .kind = MetricKind::histogram,
+                     .help = "How long a sweep took.",
+                     .buckets = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}});
+}
+
+void Account::respec(const CloudAccount& spec) {
+    const bool changed = spec.meta.generation != spec_.meta.generation;
+    spec_ = spec;
+    if (!changed) return;
+    problems_ = access::judge_account(spec_);
+    by_resource_group_ = false;
+    preflights_.clear();
+    for (auto& [id, lane] : lanes_) lane->wake();  // mode and bands may differ
+    wake_.set();
+}
+
+Lane& Account::lane(const NsgId& nsg) {
+    auto it = lanes_.find(nsg);
+    if (it == lanes_.end()) {
+        it = lanes_.emplace(nsg, std::make_unique<Lane>(services_, *this, owner_, nsg)).first;
+        scope_.start(it->second->run());
+    }
+    return *it->second;
+}
+
+Lane* Account::find_lane(const NsgId& nsg) {
+    const auto it = lanes_.find(nsg);
+    return it == lanes_.end() ? nullptr : it->second.get();
+}
+
+std::chrono::milliseconds Account::fresh_for() const {
+    return std::max<std::chrono::milliseconds>(fresh_at_least, 3 * spec_.sweep_interval);
+}
+
+path::Observations Account::observations() const {
+    const SteadyTime oldest = services_.clock.steady_now() - fresh_for();
+    path::Observations observed;
+    for (const auto& [id, lane] : lanes_) {
+        const NsgState* state = lane->observed();
+        if (state && state->read_sent >= oldest) observed.emplace(id, state);
+    }
+    return observed;
+}
+
+Task<Result<void>> Account::before_opening(NsgId nsg, nsg::Step step, std::string request_id) {
+    if (const auto& blocked = ledger_.blocked()) {
+        co_return Error{ErrorKind::unavailable, *blocked, "LedgerBlocked"};
+    }
+    co_return co_await host_.before_opening(spec_.meta.key.name, std::move(nsg), std::move(step),
+                                            std::move(request_id));
+}
+
+void Account::write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {
+    host_.write_ended(spec_.meta.key.name, nsg, step, end);
+}
+
+void Account::lane_changed(const std::set<std::string>& uids) {
+    host_.lane_changed(spec_.meta.key.name, uids);
+}
+
+Task<Result<void>> Account::open_gateway() {
+    Result<Secret> secret = co_await services_.store.read_secret(spec_.azure.client_secret_name, "clientSecret");
+    if (!secret) {
+        co_return std::move(secret).error().context(fmt::format(
+            "read key clientSecret of Secret {}/{}", operator_namespace, spec_.azure.client_secret_name));
+    }
+    std::string ca_pem;
+    if (!spec_.azure.ca_bundle_config_map.empty()) {
+        Result<std::string> bundle =
+            co_await services_.store.read_config_map(spec_.azure.ca_bundle_config_map, "ca.pem");
+        if (!bundle) co_return std::move(bundle).error().context("read the CA bundle of the cloud");
+        ca_pem = *std::move(bundle);
+    }
+    if (gateway_ && *secret == secret_ && opened_generation_ == spec_.meta.generation) {
+        co_return Result<void>();
+    }
+    Result<std::unique_ptr<Gateway>> opened = services_.gateways.open(spec_.azure, *secret, std::move(ca_pem));
+    if (!opened) co_return std::move(opened).error();
+    if (gateway_) retired_.push_back(std::move(gateway_));
+    gateway_ = *std::move(opened);
+    secret_ = *std::move(secret);
+    opened_generation_ = spec_.meta.generation;
+    for (auto& [id, lane] : lanes_) lane->wake();
+    co_return Result<void>();
+}
+
+std::vector<ArmScope> Account::scopes() const {
+    if (!by_resource_group_) return {{.subscription = spec_.azure.subscription_id}};
+    std::vector<ArmScope> scopes;
+    std::set<std::string> seen;
+    for (const Tenant& tenant : spec_.tenants) {
+        for (const std::string& scope : tenant.scopes) {
+            const std::size_t slash = scope.find('/');
+            if (slash == scope.npos || !seen.insert(lower(scope)).second) continue;
+            scopes.push_back({spec_.azure.subscription_id, scope.substr(slash + 1)});
+        }
+    }
+    return scopes;
+}
+
+template <class T>
+Task<Result<std::vector<T>>> Account::list_scopes(Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
+    std::vector<T> all;
+    for (const ArmScope& scope : scopes()) {
+        co_await budget_.take(Call::read, Urgency::other);
+        Result<std::vector<T>> some = co_await (gateway_.get()->*list)(scope);
+        budget_.learn(gateway_->quota());
+        if (!some) {
+            if (some.error().kind == ErrorKind::throttled) {
+                budget_.throttled(Call::read, some.error().retry_after.value_or(1s));
+            }
+            co_return std::move(some).error();
+        }
+        all.insert(all.end(), std::make_move_iterator(some->begin()), std::make_move_iterator(some->end()));
+    }
+    co_return all;
+}
+
+Task<Result<void>> Account::list_nsgs() {
+    const SteadyTime sent = services_.clock.steady_now();
+    Result<std::vector<NsgState>> listed = co_await list_scopes<NsgState>(&Gateway::list_nsgs);
+    if (!listed && listed.error().kind == ErrorKind::denied && !by_resource_group_) {
+        // The identity may only see the resource groups it was given (DESIGN 6, issue "Decided").
+        by_resource_group_ = true;
+        if (!scopes().empty()) {
+            listed = co_await list_scopes<NsgState>(&Gateway::list_nsgs);
+        }
+        if (!listed) by_resource_group_ = false;
+    }
+    if (!listed) co_return std::move(listed).error().context("list network security groups");
+    std::set<NsgId> seen;
+    int in_turn = 0;
+    for (NsgState& state : *listed) {
+        state.read_sent = sent;
+        seen.insert(state.id);
+        lane(state.id).observe(std::move(state));
+        if (++in_turn % 16 == 0) co_await services_.loop.yield();
+    }
+    if (by_resource_group_) co_return Result<void>();  // what is not listed may lie elsewhere
+    for (auto& [id, each] : lanes_) {
+        const bool older = !each->observed() || each->observed()->read_sent < sent;
+        if (!seen.contains(id) && older) each->vanish(sent);
+    }
+    co_return Result<void>();
+}
+
+template <class T>
+Task<Result<void>> Account::refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope),
+                                    const char* what) {
+    const SteadyTime sent = services_.clock.steady_now();
+    Result<std::vector<T>> listed = co_await list_scopes<T>(list);
+    if (listed) {
+        part.list = *std::move(listed);
+        part.sent = sent;
+        co_return Result<void>();
+    }
+    if (services_.clock.steady_now() - part.sent > fresh_for()) part.list = Known<std::vector<T>>();
+    co_return std::move(listed).error().context(fmt::format("list {}", what));
+}
+
+Task<void> Account::refresh_service_tags() {
+    const SteadyTime now = services_.clock.steady_now();
+    if (tags_asked_ && now - *tags_asked_ < service_tags_for) co_return;
+    if (!nics_.list || nics_.list->empty()) co_return;
+    tags_asked_ = now;
+    const std::string location = nics_.list->front().location;
+    co_await budget_.take(Call::read, Urgency::other);
+    Result<ServiceTagList> tags = co_await gateway_->service_tags(spec_.azure.subscription_id, location);
+    if (tags) {
+        topology_.service_tags = *std::move(tags);
+    } else {
+        // Without the list, tags do not resolve and count against us both ways; nothing else suffers.
+        services_.log.warn("service_tags.failed",
+                           {{"account", spec_.meta.key.name}, {"error", tags.error().message}});
+    }
+}
+
+Task<Result<void>> Account::sweep() {
+    const SteadyTime started = services_.clock.steady_now();
+    std::optional<Error> first;
+    const auto note = [&](Result<void>&& done) {
+        if (!done && !first) first = std::move(done).error();
+    };
+    note(co_await list_nsgs());
+    note(co_await refresh<Nic>(nics_, &Gateway::list_nics, "network interfaces"));
+    note(co_await refresh<VirtualNetwork>(networks_, &Gateway::list_networks, "virtual networks"));
+    note(co_await refresh<VirtualMachine>(machines_, &Gateway::list_machines, "virtual machines"));
+    co_await refresh_service_tags();
+    const bool changed = topology_.nics != nics_.list || topology_.networks != networks_.list ||
+                         topology_.machines != machines_.list || !swept_;
+    if (changed) {
+        topology_.nics = nics_.list;
+        topology_.networks = networks_.list;
+        topology_.machines = machines_.list;
+    }
+    topology_.whole_subscription = !by_resource_group_;
+    topology_.read_sent = started;
+    topology_.read_at = services_.clock.now();
+    if (!first) swept_ = true;
+    if (changed) host_.topology_changed(spec_.meta.key.name);
+    const std::chrono::duration<double> took = services_.clock.steady_now() - started;
+    services_.metrics.observe("sallyport_sweep_seconds", {}, took.count());
+    if (first) co_return *std::move(first);
+    co_return Result<void>();
+}
+
+void Account::note_trouble(std::optional<Error> error) {
+    const bool changed = trouble_.has_value() != error.has_value() ||
+                         (error && (trouble_->reason != error->reason || trouble_->kind != error->kind));
+    trouble_ = std::move(error);
+    if (!changed) return;
+    if (trouble_) {
+        services_.log.warn("account.trouble", {{"account", spec_.meta.key.name}, {"error", trouble_->message}});
+    }
+    host_.account_changed(spec_.meta.key.name);
+}
+
+Task<void> Account::run() {
+    scope_.start(ledger_.run());
+    for (;;) {
+        Result<void> done;
+        const bool stale = opened_generation_ != spec_.meta.generation;
+        const bool refused = trouble_ && trouble_->kind == ErrorKind::denied;
+        if (problems_.empty() && (!gateway_ || stale || refused)) done = co_await open_gateway();
+        if (!gateway_ && problems_.empty() && !done) note_trouble(done.error());
+        if (gateway_) {
+            done = co_await sweep();
+            services_.metrics.increment("sallyport_sweeps_total",
+                                        {done ? std::string_view("succeeded") : to_text(done.error().kind)});
+            note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
+        }
+        const std::chrono::milliseconds pause =
+            gateway_ ? std::chrono::milliseconds(spec_.sweep_interval) : std::chrono::milliseconds(5s);
+        const SteadyTime next = services_.clock.steady_now() + pause;
+        co_await wake_.next_until(next);
+    }
+}
+
+Task<std::vector<access::Problem>> Account::preflight(ArmScope scope) {
+    const std::string key = lower(scope.resource_group);
+    const SteadyTime now = services_.clock.steady_now();
+    if (const auto it = preflights_.find(key); it != preflights_.end() && now - it->second.asked < preflight_for) {
+        co_return it->second.problems;
+    }
+    std::vector<access::Problem> problems;
+    if (!gateway_) co_return problems;
+    Result<std::vector<Permission>> permissions = co_await gateway_->permissions(scope);
+    if (permissions) {
+        for (const std::string& action : missing_actions(*permissions, needed_actions())) {
+            problems.push_back({"MissingPermission",
+                                fmt::format("the account's identity lacks {} on resource group {}", action,
+                                            scope.resource_group)});
+        }
+    }
+    Result<std::vector<ManagementLock>> locks = co_await gateway_->locks(scope);
+    if (locks) {
+        for (const ManagementLock& lock : *locks) {
+            problems.push_back(
+                {"Locked", fmt::format("{} is a {} lock over resource group {}: {}", lock.id.text(),
+                                       lock.read_only ? "read-only" : "delete", scope.resource_group,
+                                       lock.read_only ? "rules can be neither written nor removed"
+                                                      : "ended rules are rewritten to match nothing")});
+        }
+    }
+    Result<std::vector<DenyAssignment>> denials = co_await gateway_->deny_assignments(scope);
+    if (denials) {
+        for (const DenyAssignment& denial : *denials) {
+            if (missing_actions({denial.denied}, needed_actions()).size() == needed_actions().size()) continue;
+            problems.push_back({"DenyAssignment", fmt::format("deny assignment {} covers an action that is needed "
+                                                              "on resource group {}",
+                                                              denial.id, scope.resource_group)});
+        }
+    }
+    if (permissions && locks && denials) preflights_.insert_or_assign(key, Preflight{problems, now});
+    co_return problems;
+}
+
+}  // namespace sallyport::engine

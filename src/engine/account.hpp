@@ -1,0 +1,130 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/budget.hpp"
+#include "engine/lane.hpp"
+#include "engine/ledger.hpp"
+#include "engine/services.hpp"
+#include "model/network.hpp"
+#include "plan/access/decide.hpp"
+#include "plan/path/proof.hpp"
+
+namespace sallyport::engine {
+
+/// What an account needs from the engine.
+class AccountHost {
+public:
+    virtual bool grants_complete() const = 0;
+    virtual bool policies_complete() const = 0;
+    virtual Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
+                                              std::string request_id) = 0;
+    virtual void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
+                             const WriteEnd& end) = 0;
+    virtual void lane_changed(const std::string& account, const std::set<std::string>& uids) = 0;
+    /// Machines, addresses or networks changed, or became known or unknown.
+    virtual void topology_changed(const std::string& account) = 0;
+    virtual void account_changed(const std::string& account) = 0;
+
+protected:
+    ~AccountHost() = default;
+};
+
+/// One subscription with the identity used for it: its gateway, its lanes, its budget, its ledger, and the
+/// sweep that lists everything in scope.
+class Account final : public LaneHost {
+public:
+    Account(Services services, AccountHost& host, Owner owner, std::string writer, CloudAccount spec);
+    ~Account();
+
+    /// The spec as it is now. A new generation opens the gateway anew; the old credential stays in use
+    /// until the new one works.
+    void respec(const CloudAccount& spec);
+
+    const Topology& topology() const { return topology_; }
+    /// Looked at once, whole or in part.
+    bool swept() const { return swept_; }
+    Lane& lane(const NsgId& nsg);
+    Lane* find_lane(const NsgId& nsg);
+    std::map<NsgId, std::unique_ptr<Lane>>& lanes() { return lanes_; }
+    /// Reads that are still young enough to prove anything.
+    path::Observations observations() const;
+    Ledger& ledger() { return ledger_; }
+    /// Why the account does not work; empty: it does, as far as the last sweep showed.
+    const std::optional<Error>& trouble() const { return trouble_; }
+    const std::vector<access::Problem>& problems() const { return problems_; }
+    /// Sweep now rather than at the next interval.
+    void hint() { wake_.set(); }
+
+    /// Actions a policy needs and locks in its way, for one scope; asked once a day and after `forget`.
+    Task<std::vector<access::Problem>> preflight(ArmScope scope);
+    void forget_preflight() { preflights_.clear(); }
+
+    // LaneHost
+    Gateway* gateway() override { return gateway_.get(); }
+    Budget& budget() override { return budget_; }
+    const CloudAccount& account() const override { return spec_; }
+    bool grants_complete() const override { return host_.grants_complete(); }
+    bool policies_complete() const override { return host_.policies_complete(); }
+    Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) override;
+    void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) override;
+    void lane_changed(const std::set<std::string>& uids) override;
+
+    Task<void> run();
+    static void declare_metrics(Metrics& metrics);
+
+private:
+    struct Preflight {
+        std::vector<access::Problem> problems;
+        SteadyTime asked;
+    };
+    template <class T>
+    struct Part {
+        Known<std::vector<T>> list;
+        SteadyTime sent{};
+    };
+
+    Task<Result<void>> open_gateway();
+    Task<Result<void>> sweep();
+    Task<Result<void>> list_nsgs();
+    template <class T>
+    Task<Result<void>> refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope),
+                               const char* what);
+    template <class T>
+    Task<Result<std::vector<T>>> list_scopes(Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
+    Task<void> refresh_service_tags();
+    std::vector<ArmScope> scopes() const;
+    void note_trouble(std::optional<Error> error);
+    std::chrono::milliseconds fresh_for() const;
+
+    Services services_;
+    AccountHost& host_;
+    Owner owner_;
+    CloudAccount spec_;
+    std::vector<access::Problem> problems_;
+    Budget budget_;
+    Ledger ledger_;
+    std::unique_ptr<Gateway> gateway_;
+    std::vector<std::unique_ptr<Gateway>> retired_;  ///< calls on them may still be under way
+    Secret secret_;
+    std::int64_t opened_generation_ = -1;
+    bool by_resource_group_ = false;  ///< the subscription could not be listed as a whole
+    bool swept_ = false;
+    std::optional<Error> trouble_;
+    Topology topology_;
+    Part<Nic> nics_;
+    Part<VirtualNetwork> networks_;
+    Part<VirtualMachine> machines_;
+    std::optional<SteadyTime> tags_asked_;
+    std::map<NsgId, std::unique_ptr<Lane>> lanes_;
+    std::map<std::string, Preflight> preflights_;
+    Event wake_;
+    Scope scope_;  ///< last: its tasks use everything above
+};
+
+}  // namespace sallyport::engine

@@ -1,0 +1,299 @@
+#include "engine/engine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+/// How far the two clocks may drift apart between two ticks before it is called a jump.
+constexpr auto jump_tolerance = 2s;
+
+constexpr Kind all_kinds[] = {Kind::account, Kind::policy, Kind::grant, Kind::record, Kind::ledger};
+
+}  // namespace
+
+Engine::Engine(Services services, Settings settings)
+    : services_(services),
+      settings_(std::move(settings)),
+      records_(services),
+      grant_queue_(services.loop),
+      policy_queue_(services.loop),
+      account_queue_(services.loop),
+      scope_(services.loop, on_failure("flow")) {}
+
+Engine::~Engine() { scope_.cancel_all(); }
+
+Scope::OnFailure Engine::on_failure(const char* where) {
+    return [this, where](std::exception_ptr failure) {
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& bug) {
+            services_.metrics.increment("sallyport_bugs_total");
+            services_.log.error("bug", {{"where", std::string(where)}, {"what", std::string(bug.what())}});
+        }
+    };
+}
+
+void Engine::declare_metrics(Metrics& metrics) {
+    metrics.declare({.name = "sallyport_overdue_seconds",
+                     .kind = MetricKind::gauge,
+                     .help = "Age of the oldest end whose closing has not been verified; 0: none."});
+    metrics.declare({.name = "sallyport_overdue_grants",
+                     .kind = MetricKind::gauge,
+                     .help = "Grants past their end whose closing has not been verified."});
+    metrics.declare({.name = "sallyport_open_ends",
+                     .kind = MetricKind::gauge,
+                     .help = "Grants that are open or unknown, each with its end in the heap."});
+    metrics.declare({.name = "sallyport_looks_total",
+                     .kind = MetricKind::counter,
+                     .help = "Looks at one key, by what it was and how it ended.",
+                     .labels = {"key", "outcome"}});
+    metrics.declare({.name = "sallyport_bugs_total",
+                     .kind = MetricKind::counter,
+                     .help = "Broken invariants of ours; each stopped one look at one key."});
+    metrics.declare({.name = "sallyport_clock_jumps_total",
+                     .kind = MetricKind::counter,
+                     .help = "Times the wall clock moved against the steady one by more than 2 s."});
+    metrics.declare({.name = "sallyport_loop_turn_seconds_max",
+                     .kind = MetricKind::gauge,
+                     .help = "The longest turn of the loop since the last second."});
+    Account::declare_metrics(metrics);
+    Lane::declare_metrics(metrics);
+    Ledger::declare_metrics(metrics);
+}
+
+void Engine::start() {
+    services_.store.on_change([this](const ObjectRef& ref) { on_change(ref); });
+    for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_}) scope_.start(queue->run_timers());
+    scope_.start(work(account_queue_, &Engine::look_at_account));
+    for (int i = 0; i < 4; ++i) scope_.start(work(policy_queue_, &Engine::look_at_policy));
+    for (int i = 0; i < settings_.flows_at_once; ++i) scope_.start(work(grant_queue_, &Engine::look_at_grant));
+    scope_.start(run_deadlines());
+    if (caches_filled()) fill();
+}
+
+bool Engine::caches_filled() const {
+    return std::ranges::all_of(all_kinds, [&](Kind kind) { return services_.store.synced(kind); });
+}
+
+std::string Engine::waiting_for() const {
+    for (const Kind kind : all_kinds) {
+        if (!services_.store.synced(kind)) return fmt::format("the first list of {}", to_text(kind));
+    }
+    return first_look_done_ ? "" : "the first look at every record";
+}
+
+Account* Engine::find_account(const std::string& name) {
+    const auto it = accounts_.find(name);
+    return it == accounts_.end() ? nullptr : it->second.get();
+}
+
+bool Engine::grants_complete() const { return filled_ && unseen_grants_.empty(); }
+bool Engine::policies_complete() const { return filled_ && unseen_policies_.empty(); }
+
+void Engine::on_change(const ObjectRef& ref) {
+    if (!filled_) {
+        if (caches_filled()) fill();
+        return;
+    }
+    if (ref.key.name.empty()) return;
+    switch (ref.kind) {
+        case Kind::account:
+            account_queue_.add(ref.key.name);
+            break;
+        case Kind::policy: on_policy_change(ref.key); break;
+        case Kind::grant: on_grant_change(ref.key); break;
+        case Kind::record: on_record_change(ref.key.name); break;
+        case Kind::ledger: break;  // read when it is needed
+    }
+}
+
+/// The caches are whole for the first time: everything that exists is looked at once, records first.
+void Engine::fill() {
+    filled_ = true;
+    services_.store.each_account([&](const CloudAccount& account) { account_queue_.add(account.meta.key.name); });
+    services_.store.each_policy([&](const JitPolicy& policy) {
+        unseen_policies_.insert(policy.meta.uid);
+        on_policy_change(policy.meta.key);
+    });
+    services_.store.each_record([&](const AccessRecord& record) {
+        if (!life::is_live(record)) return;
+        unseen_grants_.insert(record.grant_uid);
+        if (!record.closed()) deadlines_.set(record.grant_uid, life::end_of(record));
+        on_record_change(record.meta.key.name);
+    });
+    services_.store.each_grant([&](const AccessGrant& grant) { on_grant_change(grant.meta.key); });
+    if (unseen_grants_.empty()) first_look_done_ = true;
+}
+
+Engine::GrantEntry& Engine::note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id) {
+    GrantEntry& entry = grants_[uid];
+    entry.key = key;
+    if (entry.record_name.empty()) entry.record_name = record_name(settings_.owner, key, request_id);
+    return entry;
+}
+
+void Engine::on_grant_change(const ObjectKey& key) {
+    const auto known = grant_uids_.find(key);
+    if (known != grant_uids_.end()) grant_queue_.add(known->second);
+    const AccessGrant* grant = services_.store.grant(key);
+    if (!grant) return;
+    note_grant(grant->meta.uid, key, grant->request_id);
+    if (known != grant_uids_.end() && known->second == grant->meta.uid) return;
+    grant_uids_[key] = grant->meta.uid;
+    grant_queue_.add(grant->meta.uid);
+}
+
+void Engine::on_record_change(const std::string& name) {
+    records_.refresh(name);
+    const AccessRecord* record = services_.store.record(name);
+    if (!record) return;
+    GrantEntry& entry = note_grant(record->grant_uid, record->grant, record->request_id);
+    note_active(record->grant_uid, entry, record);
+    grant_queue_.add(record->grant_uid);
+}
+
+void Engine::note_active(const std::string& uid, GrantEntry& entry, const AccessRecord* record) {
+    const bool active = record && !record->closed();
+    if (record) {
+        entry.account = record->account;
+        entry.policy_uid = record->policy_uid;
+        entry.requester = record->requester.user;
+    }
+    if (active == entry.active) return;
+    entry.active = active;
+    std::set<std::string>& same = active_[{entry.policy_uid, entry.requester}];
+    const auto policy = policies_.find(entry.policy_uid);
+    if (active) {
+        same.insert(uid);
+        if (policy != policies_.end()) policy->second.active_grants.insert(uid);
+    } else {
+        same.erase(uid);
+        if (policy != policies_.end()) policy->second.active_grants.erase(uid);
+    }
+    if (same.empty()) active_.erase({entry.policy_uid, entry.requester});
+    if (policy != policies_.end()) policy_queue_.add(entry.policy_uid);
+    if (!active && !entry.account.empty()) account_queue_.add(entry.account);
+}
+
+void Engine::on_policy_change(const ObjectKey& key) {
+    const auto known = policy_uids_.find(key);
+    if (known != policy_uids_.end()) policy_queue_.add(known->second);
+    const JitPolicy* policy = services_.store.policy(key);
+    if (policy && (known == policy_uids_.end() || known->second != policy->meta.uid)) {
+        PolicyEntry& entry = policies_[policy->meta.uid];
+        entry.key = key;
+        for (const auto& [uid, grant] : grants_) {
+            if (grant.active && grant.policy_uid == policy->meta.uid) entry.active_grants.insert(uid);
+        }
+        policy_uids_[key] = policy->meta.uid;
+        policy_queue_.add(policy->meta.uid);
+    }
+}
+
+void Engine::nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid) {
+    for (const auto& [uid, grant] : grants_) {
+        const AccessGrant* object = services_.store.grant(grant.key);
+        const bool names_it = object && object->policy == policy.name && grant.key.ns == policy.ns;
+        if (names_it || grant.policy_uid == policy_uid) grant_queue_.add(uid);
+    }
+}
+
+void Engine::lane_changed(const std::string&, const std::set<std::string>& uids) {
+    for (const std::string& uid : uids) {
+        if (grants_.contains(uid)) {
+            grant_queue_.add(uid);
+        } else if (policies_.contains(uid)) {
+            policy_queue_.add(uid);
+        }
+    }
+}
+
+void Engine::topology_changed(const std::string& account) {
+    for (const auto& [uid, policy] : policies_) {
+        if (policy.account == account || policy.account.empty()) policy_queue_.add(uid);
+    }
+    for (const auto& [uid, grant] : grants_) {
+        if (grant.account == account || grant.account.empty()) grant_queue_.add(uid);
+    }
+}
+
+void Engine::account_changed(const std::string& account) {
+    account_queue_.add(account);
+    topology_changed(account);
+}
+
+void Engine::wake_lanes() {
+    for (auto& [name, account] : accounts_) {
+        for (auto& [nsg, lane] : account->lanes()) lane->wake();
+    }
+}
+
+Task<void> Engine::work(KeyQueue& queue,
+                        Task<std::optional<milliseconds>> (Engine::*look)(std::string)) {
+    for (;;) {
+        std::string key = co_await queue.next();
+        std::optional<milliseconds> again;
+        bool broken = false;
+        try {
+            again = co_await (this->*look)(key);
+        } catch (const std::exception& bug) {
+            // One poisonous object must not stop the closing of all others.
+            services_.metrics.increment("sallyport_bugs_total");
+            services_.log.error("bug", {{"where", std::string("look")}, {"key", key}, {"what", std::string(bug.what())}});
+            broken = true;
+        }
+        if (broken) again = 60s;
+        queue.done(key);
+        if (again) queue.add_at(key, services_.clock.steady_now() + *again);
+        co_await services_.loop.yield();
+    }
+}
+
+void Engine::tick(Timestamp now) {
+    services_.metrics.set("sallyport_overdue_seconds", {}, static_cast<double>(deadlines_.oldest_overdue(now).count()));
+    services_.metrics.set("sallyport_overdue_grants", {}, static_cast<double>(deadlines_.overdue(now)));
+    services_.metrics.set("sallyport_open_ends", {}, static_cast<double>(deadlines_.size()));
+    const std::chrono::duration<double> turn = services_.loop.take_longest_turn();
+    services_.metrics.set("sallyport_loop_turn_seconds_max", {}, turn.count());
+    const SteadyTime steady = services_.clock.steady_now();
+    if (last_tick_) {
+        const auto wall_passed = now - last_tick_->first;
+        const auto steady_passed = std::chrono::floor<seconds>(steady - last_tick_->second);
+        if (wall_passed - steady_passed > jump_tolerance || steady_passed - wall_passed > jump_tolerance) {
+            services_.metrics.increment("sallyport_clock_jumps_total");
+            services_.log.warn("clock.jumped", {{"seconds", static_cast<std::int64_t>((wall_passed - steady_passed).count())}});
+            wake_lanes();
+            for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
+        }
+    }
+    last_tick_ = {now, steady};
+}
+
+Task<void> Engine::run_deadlines() {
+    std::optional<Timestamp> ticked;
+    for (;;) {
+        const Timestamp now = services_.clock.now();
+        for (const std::string& uid : deadlines_.take_due(now)) {
+            const auto entry = grants_.find(uid);
+            if (entry == grants_.end()) continue;
+            Account* account = find_account(entry->second.account);
+            for (const NsgId& nsg : entry->second.claimed) {
+                Lane* lane = account ? account->find_lane(nsg) : nullptr;
+                if (lane) lane->wake();  // the closing goes out from here; the status follows
+            }
+            grant_queue_.add(uid);
+        }
+        if (ticked != now) tick(now);
+        ticked = now;
+        const Timestamp next = std::min(deadlines_.next().value_or(now + 1s), now + 1s);
+        co_await services_.clock.sleep_until_wall(next, 1s);
+    }
+}
+
+}  // namespace sallyport::engine

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/account.hpp"
+#include "engine/deadlines.hpp"
+#include "engine/key_queue.hpp"
+#include "engine/records.hpp"
+#include "engine/services.hpp"
+#include "plan/life/plan.hpp"
+
+/// The imperative shell: it observes, plans, applies the next steps, follows them to their end, and plans
+/// again until the plan is empty. Two keys: the grant (decision, record, hold, proof, status) and the lane
+/// (one NSG's changes). A watch event only ever puts a key in a queue.
+namespace sallyport::engine {
+
+struct Settings {
+    Owner owner;
+    std::string writer;      ///< this process, in journal entries
+    int flows_at_once = 16;  ///< grant flows that wait for the API server at the same time
+};
+
+class Engine final : public AccountHost {
+public:
+    Engine(Services services, Settings settings);
+    ~Engine();
+
+    /// Starts everything; call it once, on the loop's thread, before the loop runs.
+    void start();
+    /// Caches are filled and every record has been looked at once. Says nothing about Azure.
+    bool ready() const { return caches_filled() && first_look_done_; }
+    /// In words, while not ready.
+    std::string waiting_for() const;
+    const Deadlines& deadlines() const { return deadlines_; }
+    Account* find_account(const std::string& name);
+
+    /// Declares every metric of the engine; before `start`.
+    static void declare_metrics(Metrics& metrics);
+
+    // AccountHost
+    bool grants_complete() const override;
+    bool policies_complete() const override;
+    Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
+                                      std::string request_id) override;
+    void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
+                     const WriteEnd& end) override;
+    void lane_changed(const std::string& account, const std::set<std::string>& uids) override;
+    void topology_changed(const std::string& account) override;
+    void account_changed(const std::string& account) override;
+
+private:
+    /// What is remembered of a grant between two looks: caches only, rebuilt from store and reads.
+    struct GrantEntry {
+        ObjectKey key;
+        std::string record_name;
+        std::string account;
+        std::string policy_uid;
+        std::string requester;
+        std::set<NsgId> claimed;
+        GrantStatus published;
+        bool active = false;  ///< has a record that is not closed
+        bool followed = false;  ///< this process created the record
+        int failures = 0;
+    };
+    struct PolicyEntry {
+        ObjectKey key;
+        std::string account;
+        Known<access::PolicyStanding> standing;
+        std::int64_t generation = -1;  ///< as of the last look
+        bool deleting = false;
+        std::set<std::string> active_grants;
+        std::set<NsgId> claimed;
+        bool claims_told = false;
+        int failures = 0;
+    };
+
+    // engine.cpp
+    bool caches_filled() const;
+    void on_change(const ObjectRef& ref);
+    void on_grant_change(const ObjectKey& key);
+    void on_record_change(const std::string& name);
+    void on_policy_change(const ObjectKey& key);
+    void nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid);
+    void fill();
+    GrantEntry& note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id);
+    void note_active(const std::string& uid, GrantEntry& entry, const AccessRecord* record);
+    void wake_lanes();
+    Task<void> run_deadlines();
+    void tick(Timestamp now);
+    Task<void> work(KeyQueue& queue, Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
+    Scope::OnFailure on_failure(const char* where);
+
+    // grant_flow.cpp
+    Task<std::optional<std::chrono::milliseconds>> look_at_grant(std::string uid);
+    struct Observed;
+    void observe(const std::string& uid, GrantEntry& entry, Observed& out);
+    void observe_surfaces(const std::string& uid, const GrantEntry& entry, Observed& out);
+    std::optional<access::Problem> nothing_opens(const Account* account) const;
+    void tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan);
+    Task<Result<void>> apply(std::string uid, life::StoreStep step);
+    Task<Result<void>> create_record(std::string uid, AccessRecord record);
+    Task<Result<void>> update_record(std::string uid, life::UpdateRecord step);
+    void forget_if_gone(const std::string& uid);
+
+    // policy_flow.cpp
+    Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
+    Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
+    void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy, Account& account);
+    PolicyStatus describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
+                          Account* account, const std::vector<access::Problem>& preflight);
+
+    // account_flow.cpp
+    Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
+
+    Services services_;
+    Settings settings_;
+    Records records_;
+    Deadlines deadlines_;
+    std::unordered_map<std::string, GrantEntry> grants_;    ///< by uid
+    std::map<ObjectKey, std::string> grant_uids_;           ///< the newest uid under a key
+    std::unordered_map<std::string, PolicyEntry> policies_;  ///< by uid
+    std::map<ObjectKey, std::string> policy_uids_;
+    std::map<std::pair<std::string, std::string>, std::set<std::string>> active_;  ///< (policy uid, user)
+    std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
+    bool filled_ = false;
+    bool first_look_done_ = false;
+    std::set<std::string> unseen_grants_;    ///< uids whose claims were not told yet
+    std::set<std::string> unseen_policies_;  ///< likewise
+    KeyQueue grant_queue_;
+    KeyQueue policy_queue_;
+    KeyQueue account_queue_;
+    std::optional<std::pair<Timestamp, SteadyTime>> last_tick_;
+    Scope scope_;  ///< last: its tasks use everything above
+};
+
+}  // namespace sallyport::engine

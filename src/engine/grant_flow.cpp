@@ -1,0 +1,398 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+
+// Key 1: the grant. Observe, decide, judge, plan; tell the deadlines and the lanes before any I/O; then the
+// steps on the API server; the status last.
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+/// Nothing opens while our clock and the API server's differ by more (DESIGN 5.5).
+constexpr seconds clock_difference_max{30};
+
+/// Whether a step's effect is known here at once; else the watch tells when it has come about.
+bool observed_at_once(const life::StoreStep& step) {
+    return std::holds_alternative<life::CreateRecord>(step) || std::holds_alternative<life::UpdateRecord>(step);
+}
+
+Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
+    return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id), now](AccessRecord& r) {
+        auto rule = std::ranges::find_if(r.rules, [&](const RecordedRule& each) {
+            return each.nsg == nsg && each.content == step.content;
+        });
+        if (rule == r.rules.end()) {
+            r.rules.push_back({.nsg = nsg, .content = step.content, .n = step.n, .name = step.rule.name});
+            rule = std::prev(r.rules.end());
+        }
+        const auto same = [&](const WriteRecord& w) { return w.client_request_id == request_id; };
+        if (std::ranges::any_of(rule->writes, same)) return;
+        rule->name = step.rule.name;
+        rule->n = step.n;
+        rule->priority = step.rule.priority;
+        ++rule->openings;
+        if (step.repair) ++rule->repairs;
+        rule->writes.push_back({.client_request_id = request_id, .effect = step.effect, .started = now});
+        if (!r.opening_at) r.opening_at = now;
+    };
+}
+
+}  // namespace
+
+/// One grant's view, with what it points to.
+struct Engine::Observed {
+    life::View view;
+    std::optional<AccessRecord> record;        ///< of this uid
+    std::optional<AccessRecord> other_record;  ///< under the same name, another uid's
+    path::Observations observations;
+    Account* account = nullptr;
+};
+
+std::optional<access::Problem> Engine::nothing_opens(const Account* account) const {
+    const auto offset = services_.store.clock_offset();
+    if (!offset) return access::Problem{"ClockUnknown", "the API server's time has not been heard yet"};
+    if (*offset > clock_difference_max || *offset < -clock_difference_max) {
+        return access::Problem{
+            "ClockOutOfStep",
+            fmt::format("this machine's clock and the API server's differ by {}, more than {}; nothing opens until "
+                        "they agree",
+                        format_duration(*offset < 0s ? -*offset : *offset), format_duration(clock_difference_max))};
+    }
+    if (!account) return std::nullopt;
+    if (!account->problems().empty()) return account->problems().front();
+    if (const auto& trouble = const_cast<Account*>(account)->trouble(); trouble && !account->swept()) {
+        return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason, trouble->message};
+    }
+    if (const auto& blocked = const_cast<Account*>(account)->ledger().blocked()) {
+        return access::Problem{"LedgerBlocked", *blocked};
+    }
+    return std::nullopt;
+}
+
+void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
+    Store& store = services_.store;
+    life::View& view = out.view;
+    view.owner = settings_.owner;
+    view.published = entry.published;
+    view.grant_known = store.synced(Kind::grant) && !store.undecodable({Kind::grant, entry.key});
+    const AccessGrant* grant = store.grant(entry.key);
+    if (grant && grant->meta.uid == uid) view.asked.grant = grant;
+
+    std::optional<AccessRecord> record = records_.find(entry.record_name);
+    view.record_known = store.synced(Kind::record) &&
+                        !store.undecodable({Kind::record, {std::string(operator_namespace), entry.record_name}});
+    if (record && record->grant_uid == uid) {
+        out.record = std::move(record);
+        view.record = &*out.record;
+        view.asked.record = view.record;
+    } else if (view.record_known) {
+        out.other_record = std::move(record);
+        view.asked.record = out.other_record ? &*out.other_record : nullptr;
+    }
+
+    const ObjectKey policy_key = view.record          ? view.record->policy
+                                 : view.asked.grant ? ObjectKey{entry.key.ns, view.asked.grant->policy}
+                                                    : ObjectKey{};
+    const JitPolicy* policy = nullptr;
+    if (store.synced(Kind::policy) && !store.undecodable({Kind::policy, policy_key})) {
+        policy = store.policy(policy_key);
+        view.asked.policy = policy;
+        if (policy) {
+            const auto known = policies_.find(policy->meta.uid);
+            if (known != policies_.end()) view.asked.standing = known->second.standing;
+        }
+    }
+    const std::string account_name = view.record ? view.record->account : policy ? policy->account : "";
+    if (store.synced(Kind::account) && !store.undecodable({Kind::account, {"", account_name}})) {
+        view.asked.account = store.account(account_name);
+    }
+    if (!account_name.empty()) entry.account = account_name;
+    if (policy) entry.policy_uid = view.record ? view.record->policy_uid : policy->meta.uid;
+    out.account = find_account(account_name);
+    view.asked.nothing_opens = nothing_opens(out.account);
+    if (view.asked.grant && view.asked.grant->stamp && policy) {
+        const auto same = active_.find({policy->meta.uid, view.asked.grant->stamp->user});
+        view.asked.active_of_requester = same == active_.end() ? 0 : static_cast<int>(same->second.size());
+    }
+    if (!out.account) return;
+    if (out.account->swept()) view.asked.topology = &out.account->topology();
+
+    observe_surfaces(uid, entry, out);
+}
+
+/// What its NSGs say: reports, the proof, and how old the reads are that it stands on.
+void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, Observed& out) {
+    life::View& view = out.view;
+    view.settling = !out.account->swept() && !out.account->trouble();
+    view.followed = entry.followed;
+    std::set<NsgId> nsgs = entry.claimed;
+    if (view.record) {
+        for (const RecordedRule& rule : view.record->rules) nsgs.insert(rule.nsg);
+    }
+    std::map<NsgId, SteadyTime> not_before;
+    std::optional<SteadyTime> oldest;
+    bool all_read = true;
+    for (const NsgId& nsg : nsgs) {
+        Lane& lane = out.account->lane(nsg);
+        not_before.emplace(nsg, lane.last_write_ended(uid));
+        view.lanes.push_back(lane.report(uid));
+        view.lanes_settled = view.lanes_settled && !lane.unsettled(uid);
+        all_read = all_read && lane.observed();
+        if (lane.observed()) oldest = std::min(oldest.value_or(SteadyTime::max()), lane.observed()->read_sent);
+    }
+    out.observations = out.account->observations();
+    view.observed = &out.observations;
+    if (oldest && all_read) {
+        const auto age = std::chrono::ceil<seconds>(services_.clock.steady_now() - *oldest);
+        view.proof_read = services_.clock.now() - age;
+    }
+    if (!view.record) return;
+    const path::GrantQuestion question{.request = view.record->request,
+                                       .rules = view.record->rules,
+                                       .uid = uid,
+                                       .not_before = std::move(not_before)};
+    view.proof = path::judge(question, out.account->topology(), out.observations, settings_.owner);
+}
+
+void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan) {
+    if (plan.end) {
+        deadlines_.set(uid, *plan.end);
+    } else {
+        deadlines_.clear(uid);
+    }
+    if (!account || !plan.claims_known) return;
+    for (const NsgId& nsg : std::exchange(entry.claimed, {})) {
+        Lane* lane = account->find_lane(nsg);
+        if (lane && !plan.claims.contains(nsg)) lane->withdraw_grant(uid);
+    }
+    bool told = true;
+    for (auto& [nsg, claim] : plan.claims) {
+        told = told && claim.wanted_known;
+        entry.claimed.insert(nsg);
+        Lane& lane = account->lane(nsg);
+        lane.claim(std::move(claim));
+        const SteadyTime now = services_.clock.steady_now();
+        if (!plan.read_since || services_.clock.now() < *plan.read_since) continue;
+        const auto wait = services_.clock.now() - *plan.read_since;
+        if (!lane.observed() || lane.observed()->read_sent < now - wait) lane.want_read();
+    }
+    if (told && unseen_grants_.erase(uid) > 0 && unseen_grants_.empty()) wake_lanes();
+}
+
+Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
+    const auto found = grants_.find(uid);
+    if (found == grants_.end()) co_return std::nullopt;
+    const Timestamp now = services_.clock.now();
+    life::Plan plan;
+    {
+        Observed observed;
+        observe(uid, found->second, observed);
+        plan = life::plan(observed.view, now);
+        tell_lanes(uid, found->second, observed.account, plan);
+        if (!observed.account && !observed.view.record) unseen_grants_.erase(uid);
+    }
+    if (!first_look_done_ && unseen_grants_.empty()) first_look_done_ = true;
+
+    bool again_now = false;
+    for (life::StoreStep& step : plan.steps) {
+        again_now = again_now || observed_at_once(step);
+        Result<void> done = co_await apply(uid, std::move(step));
+        if (done) continue;
+        services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
+        services_.log.warn("grant.step_failed",
+                           {{"grant", fmt::format("{}", grants_[uid].key)}, {"error", done.error().message}});
+        co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
+                               services_.random.fraction());
+    }
+    if (plan.status) {
+        Result<void> done = co_await services_.store.publish_grant(grants_[uid].key, uid, *plan.status);
+        if (!done && done.error().kind != ErrorKind::not_found) {
+            services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
+            co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
+                                   services_.random.fraction());
+        }
+        grants_[uid].published = std::move(*plan.status);
+    }
+    for (life::Plan::Note& note : plan.notes) {
+        Notice notice{.about = {Kind::grant, grants_[uid].key},
+                      .uid = uid,
+                      .warning = note.warning,
+                      .reason = std::move(note.reason),
+                      .note = std::move(note.note)};
+        scope_.start(services_.store.notify(std::move(notice)));
+    }
+    grants_[uid].failures = 0;
+    services_.metrics.increment("sallyport_looks_total", {"grant", "succeeded"});
+    if (again_now) grant_queue_.add(uid);
+    forget_if_gone(uid);
+    if (!plan.next) co_return std::nullopt;
+    const seconds wait = *plan.next - services_.clock.now();
+    co_return std::max<milliseconds>(wait, 100ms);
+}
+
+void Engine::forget_if_gone(const std::string& uid) {
+    const auto it = grants_.find(uid);
+    if (it == grants_.end() || it->second.active || !it->second.claimed.empty()) return;
+    const AccessGrant* grant = services_.store.grant(it->second.key);
+    if (grant && grant->meta.uid == uid) return;
+    const auto newest = grant_uids_.find(it->second.key);
+    if (newest != grant_uids_.end() && newest->second == uid) grant_uids_.erase(newest);
+    deadlines_.clear(uid);
+    unseen_grants_.erase(uid);
+    grants_.erase(it);
+}
+
+Task<Result<void>> Engine::apply(std::string uid, life::StoreStep step) {
+    const ObjectRef ref{Kind::grant, grants_[uid].key};
+    if (std::holds_alternative<life::TakeHold>(step)) {
+        co_return co_await services_.store.set_hold(ref, uid, true);
+    }
+    if (auto* create = std::get_if<life::CreateRecord>(&step)) {
+        co_return co_await create_record(uid, std::move(create->record));
+    }
+    if (auto* update = std::get_if<life::UpdateRecord>(&step)) {
+        co_return co_await update_record(uid, std::move(*update));
+    }
+    if (std::holds_alternative<life::ReleaseHold>(step)) {
+        co_return co_await services_.store.set_hold(ref, uid, false);
+    }
+    if (std::holds_alternative<life::DeleteGrantObject>(step)) {
+        co_return co_await services_.store.delete_grant(ref.key, uid);
+    }
+    const std::optional<AccessRecord> record = records_.find(grants_[uid].record_name);
+    if (!record || record->grant_uid != uid) co_return Result<void>();
+    co_return co_await services_.store.delete_record(record->meta.key.name, record->meta.uid);
+}
+
+Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
+    Account* account = find_account(record.account);
+    if (!account) co_return unavailable("the account is not set up yet");
+    LedgerEvent decided{.record = record.meta.key.name,
+                        .event = "grant.decided",
+                        .detail = fmt::format("grant={} uid={} requester={} digest={} latestEnd={}", record.grant,
+                                              record.grant_uid, record.requester.user, record.request_digest,
+                                              format_rfc3339(record.latest_end))};
+    Result<std::uint64_t> seq = co_await account->ledger().commit(std::move(decided));
+    if (!seq) co_return std::move(seq).error().context("journal the decision");
+    record.journal_seq = *seq;
+    const std::string name = record.meta.key.name;
+    Result<AccessRecord> stored = co_await records_.create(std::move(record));
+    if (!stored && stored.error().kind == ErrorKind::conflict) {
+        // Somebody was first: what is there decides (DESIGN 4.5), whether it is ours or another uid's.
+        Result<std::optional<AccessRecord>> there = co_await services_.store.read_record(name);
+        if (!there) co_return std::move(there).error();
+        co_return Result<void>();
+    }
+    if (!stored) co_return std::move(stored).error().context("create the record");
+    deadlines_.set(uid, life::end_of(*stored));
+    grants_[uid].followed = true;
+    note_active(uid, grants_[uid], &*stored);
+    services_.log.info("grant.decided", {{"grant", fmt::format("{}", grants_[uid].key)},
+                                         {"requester", stored->requester.user},
+                                         {"latest_end", format_rfc3339(stored->latest_end)}});
+    co_return Result<void>();
+}
+
+Task<Result<void>> Engine::update_record(std::string uid, life::UpdateRecord step) {
+    const std::string name = grants_[uid].record_name;
+    const life::RecordChange change = step.change;
+    Result<void> done = co_await records_.update(name, [change](AccessRecord& record) { change.apply_to(record); });
+    if (!done) co_return std::move(done).error().context("update the record");
+    const std::optional<AccessRecord> stored = records_.find(name);
+    GrantEntry& entry = grants_[uid];
+    note_active(uid, entry, stored ? &*stored : nullptr);
+    if (Account* account = find_account(entry.account)) {
+        account->ledger().note({.record = name, .event = step.event, .detail = step.detail});
+    }
+    services_.log.info("grant.recorded", {{"grant", fmt::format("{}", entry.key)},
+                                          {"change", step.event},
+                                          {"detail", step.detail}});
+    co_return Result<void>();
+}
+
+Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,
+                                          std::string request_id) {
+    Ledger& ledger = find_account(account)->ledger();
+    LedgerEvent event{.record = {},
+                      .event = "rule.put",
+                      .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg, step.rule.name,
+                                            step.rule.priority, step.reason, request_id)};
+    if (step.of == MarkKind::grant) {
+        const auto entry = grants_.find(step.uid);
+        if (entry == grants_.end()) co_return Error{ErrorKind::conflict, "the grant is not known any more"};
+        const ObjectKey key = entry->second.key;
+        event.record = entry->second.record_name;
+        Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
+        if (!live) co_return std::move(live).error().context("read the grant before its opening");
+        const std::optional<AccessGrant>& grant = *live;
+        if (!grant || grant->meta.uid != step.uid || grant->meta.deleted || grant->revoked) {
+            grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
+            co_return Error{ErrorKind::conflict, "the grant was deleted, replaced or revoked before its opening"};
+        }
+        const Timestamp now = services_.clock.now();
+        Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
+        const std::optional<AccessRecord> record = records_.find(event.record);
+        Result<void> recorded;
+        if (record && !record->opened_at) {
+            // The record itself is the intent of everything before the first proof (DESIGN 4.5).
+            records_.defer(event.record, std::move(intent));
+        } else {
+            recorded = co_await records_.update(event.record, std::move(intent));
+        }
+        if (!recorded) co_return std::move(recorded).error().context("record the opening");
+    }
+    Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
+    if (!journaled) co_return std::move(journaled).error().context("journal the opening");
+    co_return Result<void>();
+}
+
+void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {
+    const bool left = end.started != Timestamp{};
+    const std::string outcome = !left         ? "NotSent"
+                                : !end.ended  ? "Unknown"
+                                : end.error   ? "Failed"
+                                              : "Succeeded";
+    std::string record;
+    if (const auto entry = grants_.find(step.uid); entry != grants_.end()) {
+        record = entry->second.record_name;
+        records_.defer(record, [nsg, step, end, outcome](AccessRecord& r) {
+            for (RecordedRule& rule : r.rules) {
+                if (rule.nsg != nsg || rule.name != step.rule.name) continue;
+                auto write = std::ranges::find_if(rule.writes, [&](const WriteRecord& w) {
+                    return w.client_request_id == end.request_id;
+                });
+                if (write == rule.writes.end()) {
+                    rule.writes.push_back({.client_request_id = end.request_id, .effect = step.effect, .started = end.started});
+                    write = std::prev(rule.writes.end());
+                }
+                write->operation_url = end.operation_url;
+                write->ended = end.ended;
+                write->outcome = outcome;
+            }
+        });
+    }
+    const std::string_view what = step.kind == nsg::StepKind::remove ? "rule.removed"
+                                  : step.kind == nsg::StepKind::put  ? "rule.written"
+                                                                     : "rule.neutralised";
+    const std::string error = end.error ? end.error->message : std::string();
+    if (Account* mine = find_account(account); mine && left) {
+        mine->ledger().note({.record = record,
+                             .event = std::string(what),
+                             .detail = fmt::format("nsg={} rule={} reason={} outcome={} request={}{}", nsg, step.rule.name,
+                                                   step.reason, outcome, end.request_id,
+                                                   error.empty() ? "" : " error=" + error)});
+    }
+    services_.log.write(end.error ? Level::warn : Level::info, what,
+                        {{"nsg", nsg.text()},
+                         {"rule", step.rule.name},
+                         {"reason", step.reason},
+                         {"detail", step.detail},
+                         {"outcome", outcome},
+                         {"error", error}});
+}
+
+}  // namespace sallyport::engine

@@ -1,0 +1,234 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+#include "plan/path/wanted.hpp"
+
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+std::string joined(const std::vector<access::Problem>& problems) {
+    std::string all;
+    for (const access::Problem& problem : problems) all += (all.empty() ? "" : "; ") + problem.message;
+    return all;
+}
+
+std::vector<VmId> machines_of(const access::PolicyStanding& standing) {
+    std::vector<VmId> machines;
+    for (const ResolvedTarget& target : standing.targets) machines.push_back(target.id);
+    return machines;
+}
+
+}  // namespace
+
+/// Tells every NSG on the ways to the policy's machines what its lockdown wants there. A lockdown that cannot
+/// be worked out now leaves the lanes as they were told.
+void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy, Account& account) {
+    const auto wanted = path::wanted_lockdown(policy, machines_of(*entry.standing), account.topology());
+    if (!wanted) {
+        if (wanted.error().kind == ErrorKind::invalid) {
+            access::PolicyStanding standing = *entry.standing;
+            standing.not_ready = access::Problem{wanted.error().reason, wanted.error().message};
+            entry.standing = std::move(standing);
+        }
+        return;
+    }
+    const bool going = policy.meta.deleted.has_value();
+    const bool keep = going && !policy.network.lockdown.remove_on_delete;
+    std::set<NsgId> claimed;
+    for (const auto& [nsg, lockdown] : *wanted) {
+        if (keep && entry.active_grants.empty()) continue;  // what is written stays; nothing new is
+        claimed.insert(nsg);
+        account.lane(nsg).claim(nsg::PolicyClaim{
+            .uid = uid,
+            .name = entry.key,
+            .denies = lockdown.denies,
+            .exceptions = lockdown.exceptions,
+            .precedence = policy.network.lockdown.precedence,
+            .confirmed = policy.network.lockdown.confirmed,
+            .repair = policy.repair_closed,
+            .remove = going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty()});
+    }
+    for (const NsgId& nsg : entry.claimed) {
+        Lane* lane = account.find_lane(nsg);
+        if (lane && !claimed.contains(nsg)) lane->withdraw_policy(uid);
+    }
+    entry.claimed = std::move(claimed);
+    entry.claims_told = true;
+    if (unseen_policies_.erase(uid) > 0 && unseen_policies_.empty()) wake_lanes();
+
+    for (const NsgId& nsg : entry.claimed) {
+        for (const nsg::PolicyVerdict& verdict : account.lane(nsg).last_plan().policies) {
+            if (verdict.uid != uid || !verdict.unconfirmed) continue;
+            access::PolicyStanding standing = *entry.standing;
+            standing.not_ready = access::Problem{
+                "LockdownUnconfirmed",
+                fmt::format("the lockdown would cut {} on {}; look at them, then set "
+                            "spec.network.lockdown.confirmed: true",
+                            fmt::join(verdict.cuts, ", "), nsg.name())};
+            entry.standing = std::move(standing);
+            return;
+        }
+    }
+}
+
+PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
+                              Account* account, const std::vector<access::Problem>& preflight) {
+    PolicyStatus status{.observed_generation = policy.meta.generation,
+                        .targets = entry.standing ? static_cast<int>(entry.standing->targets.size()) : 0,
+                        .open_grants = static_cast<int>(entry.active_grants.size())};
+    const auto condition = [&](std::string type, Truth truth, std::string reason, std::string message) {
+        status.conditions.push_back({.type = std::move(type),
+                                     .status = truth,
+                                     .reason = std::move(reason),
+                                     .message = std::move(message),
+                                     .observed_generation = policy.meta.generation});
+    };
+    const auto rest = [&](std::string_view phase, const access::Problem& problem, bool stalled) {
+        status.phase = phase;
+        status.message = problem.message;
+        condition("Ready", stalled ? Truth::no : Truth::unknown, problem.reason, problem.message);
+        condition(stalled ? "Stalled" : "Reconciling", Truth::yes, problem.reason, problem.message);
+    };
+    if (!account || !entry.standing) {
+        rest("Pending",
+             {"AccountNotFound", fmt::format("CloudAccount {} of spec.accountRef is not there", policy.account)},
+             !account && services_.clock.now() - policy.meta.created > 2min);
+        return status;
+    }
+    if (!entry.standing->problems.empty()) {
+        rest("Stalled", {entry.standing->problems.front().reason, joined(entry.standing->problems)}, true);
+        return status;
+    }
+    if (entry.standing->not_ready) {
+        const std::string& reason = entry.standing->not_ready->reason;
+        const bool person = reason == "LockdownUnconfirmed" || reason == "NoNsgNoFirewall";
+        rest(person ? "NotReady" : "Pending", *entry.standing->not_ready, person);
+    } else {
+        status.phase = "Ready";
+        condition("Ready", Truth::yes, "Ready", "grants may use this policy");
+    }
+    if (!preflight.empty()) condition("Preflight", Truth::no, preflight.front().reason, joined(preflight));
+
+    std::set<std::string> accepted = entry.active_grants;
+    accepted.insert(uid);
+    const std::vector<VmId> machines = machines_of(*entry.standing);
+    const path::PolicyQuestion question{.machines = machines,
+                                        .ports = policy.network.ports,
+                                        .lockdown = policy.network.lockdown,
+                                        .accepted_uids = accepted};
+    bool closed = true;
+    bool known = true;
+    for (const path::PortVerdict& verdict :
+         path::judge(question, account->topology(), account->observations(), settings_.owner)) {
+        closed = closed && verdict.state == path::PortState::closed;
+        known = known && verdict.state != path::PortState::unknown;
+        if (verdict.state != path::PortState::closed) status.findings.push_back(verdict.sentence);
+    }
+    for (const NsgId& nsg : entry.claimed) {
+        for (const nsg::Finding& finding : account->lane(nsg).last_plan().findings) {
+            if (finding.uid == uid) status.findings.push_back(finding.message);
+        }
+    }
+    constexpr std::size_t findings_max = 64;
+    if (status.findings.size() > findings_max) status.findings.resize(findings_max);
+    const std::string first = status.findings.empty() ? "" : status.findings.front();
+    condition("Closed", closed ? Truth::yes : known ? Truth::no : Truth::unknown,
+              closed ? "Closed" : known ? "Shadowed" : "Unknown",
+              closed ? "nothing but this policy's grants and exceptions reaches its ports" : first);
+    if (status.message.empty() && !closed) status.message = first;
+    return status;
+}
+
+/// Hold and release. Gives what stood in the way, for a retry.
+Task<Result<void>> Engine::settle_policy(std::string uid, JitPolicy policy) {
+    const ObjectRef ref{Kind::policy, policy.meta.key};
+    PolicyEntry& entry = policies_[uid];
+    const bool ready = entry.standing && entry.standing->problems.empty() && !entry.standing->not_ready;
+    if (ready && !policy.meta.held() && !policy.meta.deleted) {
+        co_return co_await services_.store.set_hold(ref, uid, true);
+    }
+    if (!policy.meta.deleted || !policy.meta.held() || !entry.active_grants.empty()) co_return Result<void>();
+    Account* account = find_account(entry.account);
+    for (const NsgId& nsg : entry.claimed) {
+        Lane* lane = account ? account->find_lane(nsg) : nullptr;
+        if (!lane) continue;
+        for (const nsg::PolicyVerdict& verdict : lane->last_plan().policies) {
+            if (verdict.uid == uid && !verdict.in_place) co_return Result<void>();  // a removal is under way
+        }
+        if (lane->unsettled(uid) || !lane->observed()) co_return Result<void>();
+    }
+    for (const NsgId& nsg : std::exchange(policies_[uid].claimed, {})) {
+        if (Lane* lane = account ? account->find_lane(nsg) : nullptr) lane->withdraw_policy(uid);
+    }
+    co_return co_await services_.store.set_hold(ref, uid, false);
+}
+
+Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
+    const auto found = policies_.find(uid);
+    if (found == policies_.end()) co_return std::nullopt;
+    const ObjectKey key = found->second.key;
+    const JitPolicy* stored = services_.store.policy(key);
+    if (!stored || stored->meta.uid != uid) {
+        unseen_policies_.erase(uid);
+        nudge_grants_of(key, uid);  // a policy that is gone ends its grants; its lockdown stays
+        if (Account* account = find_account(found->second.account)) {
+            for (const NsgId& nsg : found->second.claimed) account->lane(nsg).withdraw_policy(uid);
+        }
+        if (policy_uids_[key] == uid) policy_uids_.erase(key);
+        policies_.erase(found);
+        co_return std::nullopt;
+    }
+    const JitPolicy policy = *stored;
+    found->second.account = policy.account;
+    Account* account = find_account(policy.account);
+    const Known<access::PolicyStanding> before = found->second.standing;
+    std::vector<access::Problem> preflight;
+    if (account) {
+        Known<const Topology*> topology;
+        if (account->swept()) topology = &account->topology();
+        found->second.standing = access::judge_policy(policy, account->account(), topology);
+        if (found->second.standing->problems.empty() && account->swept()) {
+            claim_lockdown(uid, found->second, policy, *account);
+        } else if (!found->second.standing->problems.empty()) {
+            unseen_policies_.erase(uid);
+        }
+        std::set<std::string> groups;
+        for (const NsgId& nsg : found->second.claimed) groups.emplace(nsg.id().resource_group());
+        for (const std::string& group : groups) {
+            const ArmScope scope{account->account().azure.subscription_id, group};
+            std::vector<access::Problem> some = co_await account->preflight(scope);
+            preflight.insert(preflight.end(), some.begin(), some.end());
+        }
+    }
+    PolicyEntry& entry = policies_[uid];
+    const bool changed = !(before == entry.standing) || entry.generation != policy.meta.generation ||
+                         entry.deleting != policy.meta.deleted.has_value();
+    entry.generation = policy.meta.generation;
+    entry.deleting = policy.meta.deleted.has_value();
+    if (changed) nudge_grants_of(key, uid);
+
+    Result<void> settled = co_await settle_policy(uid, policy);
+    Result<void> published;
+    if (!policy.meta.deleted || !policies_[uid].active_grants.empty()) {
+        PolicyStatus status = describe(uid, policies_[uid], policy, account, preflight);
+        published = co_await services_.store.publish_policy(key, uid, std::move(status));
+        if (!published && published.error().kind == ErrorKind::not_found) published = {};
+    }
+    if (!settled || !published) {
+        const Error& error = settled ? published.error() : settled.error();
+        services_.metrics.increment("sallyport_looks_total", {"policy", to_text(error.kind)});
+        co_return next_attempt(reaction_to(error, policies_[uid].failures++, Urgency::other),
+                               services_.random.fraction());
+    }
+    policies_[uid].failures = 0;
+    services_.metrics.increment("sallyport_looks_total", {"policy", "succeeded"});
+    const bool waiting = !account && services_.clock.now() - policy.meta.created < 3min;
+    co_return waiting ? std::optional<milliseconds>(30s) : std::nullopt;
+}
+
+}  // namespace sallyport::engine
