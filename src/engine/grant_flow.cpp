@@ -45,6 +45,10 @@ Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Ti
 
 /// One grant's view, with what it points to.
 struct Engine::Observed {
+    explicit Observed(const Owner& owner) : view{.owner = owner} {}
+    Observed(const Observed&) = delete;  // the view points into it
+    Observed& operator=(const Observed&) = delete;
+
     life::View view;
     std::optional<AccessRecord> record;        ///< of this uid
     std::optional<AccessRecord> other_record;  ///< under the same name, another uid's
@@ -76,7 +80,6 @@ std::optional<access::Problem> Engine::nothing_opens(const Account* account) con
 void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
     Store& store = services_.store;
     life::View& view = out.view;
-    view.owner = settings_.owner;
     view.published = entry.published;
     view.grant_known = store.synced(Kind::grant) && !store.undecodable({Kind::grant, entry.key});
     const AccessGrant* grant = store.grant(entry.key);
@@ -189,7 +192,7 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     const Timestamp now = services_.clock.now();
     life::Plan plan;
     {
-        Observed observed;
+        Observed observed(settings_.owner);
         observe(uid, found->second, observed);
         plan = life::plan(observed.view, now);
         tell_lanes(uid, found->second, observed.account, plan);
@@ -217,7 +220,7 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         }
         grants_[uid].published = std::move(*plan.status);
     }
-    for (life::Plan::Note& note : plan.notes) {
+    for (life::Note& note : plan.notes) {
         Notice notice{.about = {Kind::grant, grants_[uid].key},
                       .uid = uid,
                       .warning = note.warning,
