@@ -336,7 +336,6 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
             grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
             co_return Error{ErrorKind::conflict, "the grant was deleted, replaced or revoked before its opening"};
         }
-        const Timestamp now = services_.clock.now();
         Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
         Result<void> recorded;
