@@ -69,6 +69,8 @@ const std::vector<Library>& libraries() {
         {"spdlog", {"spdlog/"}, {"telemetry", "tests"}, {}},
         {"SQLite", {"sqlite3.h"}, {"apiserver", "tests"}, {}},
         {"CLI11", {"CLI/"}, {"cli", "controller", "src/simulator/main.cpp"}, {}},
+        // For patterns that policy authors write; one file keeps it exchangeable.
+        {"RE2", {"re2/"}, {"src/plan/access/ticket.cpp", "tests"}, {}},
         {"doctest", {"doctest/"}, {"tests"}, {}},
         // Its `U` macro breaks fmt wherever both are seen, and it is no longer maintained: it stays
         // behind http/transport.hpp.
