@@ -26,9 +26,11 @@ struct Problem {
 
 /// A policy's own state, judged apart from any grant.
 struct PolicyStanding {
-    std::vector<Problem> problems =
-        {};  ///< invalid or wider than its ceiling: the policy is Stalled
+    /// Invalid or wider than its ceiling: the policy is Stalled.
+    std::vector<Problem> problems = {};
     std::vector<ResolvedTarget> targets = {};  ///< what its targets resolve to now
+    /// Targets that name nothing now, while others do.
+    std::vector<Problem> findings = {};
     /// Sound, but grants must wait: `LockdownUnconfirmed`, `NoNsgNoFirewall`, `TargetsUnknown` …
     std::optional<Problem> not_ready = {};
     friend bool operator==(const PolicyStanding&, const PolicyStanding&) = default;
@@ -48,8 +50,8 @@ struct GrantView {
     Known<PolicyStanding> standing = {};
     Known<const AccessRecord*> record = {};
     Known<const Topology*> topology = {};
-    Known<int> active_of_requester =
-        {};  ///< open or opening grants of the same requester and policy
+    /// Open or opening grants of the same requester and policy, this one not counted.
+    Known<int> active_of_requester = {};
     /// Clock within 30 s of the API server's, record store reachable, journal in order …; nullopt:
     /// fine.
     std::optional<Problem> nothing_opens = {};
@@ -58,8 +60,8 @@ struct GrantView {
 struct Authorised {
     ResolvedRequest request;
     Identity requester;
-    seconds duration{};  ///< what `duration` or the default gives; with `not_after`, the time left
-                         ///< to it
+    /// What `duration` or the default gives; with `not_after`, the time left to it.
+    seconds duration{};
 };
 /// Nothing is wrong; something is missing. `until`: when time alone may change that.
 struct Waiting {
