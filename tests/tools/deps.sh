@@ -16,7 +16,7 @@ build=(
     libre2-dev
 )
 demo=(python3 python3-venv openssl ca-certificates)
-test=(doctest-dev)
+test=(doctest-dev python3-yaml)
 work=(clang-16 clang-format-16 clang-tidy-16)
 # One entry for each command that Debian's package is only one source of.
 node=(nodejs npm)
