@@ -40,6 +40,7 @@ std::optional<ArmPath> parse_arm_path(const Segments& segments) {
     if (at < segments.size() && equals_ignoring_case(segments[at], "resourceGroups")) {
         if (segments.size() == 3) {
             path.lists_groups = true;
+            path.scope = joined_path(segments, 2);
             return path;
         }
         path.group = segments[3];

@@ -48,7 +48,9 @@ std::string resource_json(Core& core, const Resource& resource, std::string_view
     Json json = head_of(resource);
     json["location"] = resource.location;
     if (resource.tags.is_object()) json["tags"] = resource.tags;
-    for (const auto& [key, value] : resource.top.items()) json[key] = value;
+    for (const auto& [key, value] : resource.top.items()) {
+        if (key != "kind" || is_newer(api_version)) json[key] = value;
+    }
     Json properties = properties_of(resource);
     if (type == vnet_type) {
         properties["subnets"] = Json::array();
