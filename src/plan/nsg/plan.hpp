@@ -16,8 +16,8 @@
 /// What should be done to one NSG: `plan(desired, observed, now)`, a pure function.
 ///
 /// It has no clock, log, network or lock. Same inputs give the same plan, whatever order the inputs
-/// come in. A foreign rule is in no step. Steps are data: they can be printed, counted, filtered by a
-/// mode, and shown as a dry run.
+/// come in. A foreign rule is in no step. Steps are data: they can be printed, counted, filtered by
+/// a mode, and shown as a dry run.
 namespace sallyport::nsg {
 
 /// What one rule of ours says, apart from its name, priority and description.
@@ -29,8 +29,8 @@ struct RuleContent {
     std::vector<PortRange> ports = {};
     friend bool operator==(const RuleContent&, const RuleContent&) = default;
 };
-/// Identifies a content within one grant or policy: 16 hex digits over a canonical text. A rule keeps its
-/// name's n as long as its key is wanted.
+/// Identifies a content within one grant or policy: 16 hex digits over a canonical text. A rule
+/// keeps its name's n as long as its key is wanted.
 std::string content_key(const RuleContent& content);
 
 /// What one grant wants of this NSG.
@@ -38,13 +38,14 @@ struct GrantClaim {
     std::string uid = {};
     ObjectKey name = {};
     std::vector<RuleContent> wanted = {};  ///< one rule each; empty: nothing of it may be open
-    /// False: what it wants cannot be told now (topology unread). Its rules are left alone until their
-    /// end; `wanted` is empty then.
+    /// False: what it wants cannot be told now (topology unread). Its rules are left alone until
+    /// their end; `wanted` is empty then.
     bool wanted_known = true;
     Timestamp end{};         ///< the record's effective end: from here on there are only closings
     Timestamp latest_end{};  ///< what the marks carry
     std::uint64_t seq = 0;
-    /// Openings (repairs included) may be planned: authorised, recorded, not ending, path not blocked.
+    /// Openings (repairs included) may be planned: authorised, recorded, not ending, path not
+    /// blocked.
     bool may_open = false;
     /// Why it is being closed, when `wanted` is empty ("revoked", "policy narrowed" …).
     std::string closing_reason = {};
@@ -62,23 +63,26 @@ struct PolicyClaim {
     bool confirmed = false;  ///< else a lockdown that cuts something is not written the first time
     bool repair = true;      ///< drift.closed: Repair; else differences are findings only
     bool remove = false;     ///< the policy is going and says `onDelete: Remove`
+    /// It was seen in place before: what is missing was taken away and comes back at once, without
+    /// waiting for exceptions or a confirmation.
+    bool seen_in_place = false;
     friend bool operator==(const PolicyClaim&, const PolicyClaim&) = default;
 };
 
 struct Inputs {
-    /// The newest read; nullptr: none, or none that may be trusted. Then the only steps are removals of
-    /// recorded rules whose end has passed.
+    /// The newest read; nullptr: none, or none that may be trusted. Then the only steps are
+    /// removals of recorded rules whose end has passed.
     const NsgState* observed = nullptr;
     std::vector<GrantClaim> grants = {};
-    /// True once every record has been turned into a claim; before that nothing is removed for lack of
-    /// one, but what a claim or a mark says is due closes all the same.
+    /// True once every record has been turned into a claim; before that nothing is removed for lack
+    /// of one, but what a claim or a mark says is due closes all the same.
     bool grants_complete = false;
     std::vector<PolicyClaim> policies = {};
     bool policies_complete = false;  ///< before that, no rule of a policy is touched
     /// Priorities that were refused (`SecurityRuleConflict`) though the read showed them free.
     std::set<int> refused_priorities = {};
-    /// Rules with a write under way, or one that ended after `observed` was sent: folded name → what
-    /// that write does. No second step for them, but a due closing passes an opening.
+    /// Rules with a write under way, or one that ended after `observed` was sent: folded name →
+    /// what that write does. No second step for them, but a due closing passes an opening.
     std::map<std::string, WriteEffect> in_flight = {};
     bool delete_locked = false;  ///< a delete lock or denyAction: tombstones instead of removals
     std::vector<std::string> close_overdue_of = {};  ///< other owners whose overdue rules we close
@@ -92,8 +96,10 @@ std::string_view to_text(StepKind kind);
 
 struct Step {
     StepKind kind = StepKind::put;
-    SecurityRule rule;  ///< put and tombstone: the whole rule; remove: as observed, or the name alone
-    /// From what it does to reach, not from the verb: removing a deny opens, putting a tombstone closes.
+    SecurityRule
+        rule;  ///< put and tombstone: the whole rule; remove: as observed, or the name alone
+    /// From what it does to reach, not from the verb: removing a deny opens, putting a tombstone
+    /// closes.
     WriteEffect effect = WriteEffect::neutral;
     std::string reason = {};  ///< a constant: `expired`, `no record`, `drifted`, `wanted` …
     std::string detail = {};  ///< in words, for log, journal and events: "drifted in source prefix"
@@ -126,14 +132,14 @@ struct GrantVerdict {
         friend bool operator==(const Rule&, const Rule&) = default;
     };
     std::string uid;
-    std::vector<Rule> rules = {};      ///< one for each wanted content, in order of their keys
+    std::vector<Rule> rules = {};        ///< one for each wanted content, in order of their keys
     std::vector<std::string> left = {};  ///< names of its rules that should not be there but are
     friend bool operator==(const GrantVerdict&, const GrantVerdict&) = default;
 };
 struct PolicyVerdict {
     std::string uid;
-    bool in_place = false;  ///< all denies and exceptions are there as wanted
-    bool unconfirmed = false;  ///< waits for `confirmed: true`
+    bool in_place = false;               ///< all denies and exceptions are there as wanted
+    bool unconfirmed = false;            ///< waits for `confirmed: true`
     std::vector<std::string> cuts = {};  ///< allow rules (foreign or default) the denies would cut
     friend bool operator==(const PolicyVerdict&, const PolicyVerdict&) = default;
 };
@@ -147,8 +153,8 @@ struct Plan {
     friend bool operator==(const Plan&, const Plan&) = default;
 };
 
-/// Total: any input gives a plan. Quiet: a world as desired gives no steps. A plan holds only steps whose
-/// preconditions are observed; no step depends on another of the same plan having worked.
+/// Total: any input gives a plan. Quiet: a world as desired gives no steps. A plan holds only steps
+/// whose preconditions are observed; no step depends on another of the same plan having worked.
 Plan plan(const Inputs& inputs);
 
 /// The steps a mode lets through: Observe and Paused keep only removals (and tombstones) of our own

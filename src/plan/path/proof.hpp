@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/account.hpp"
 #include "model/mark.hpp"
 #include "model/object.hpp"
 #include "model/policy.hpp"
@@ -14,18 +15,25 @@
 namespace sallyport::path {
 
 /// The newest reads of the NSGs of one account. An NSG that is missing here was not read: Unknown.
+/// A null pointer: it is known not to exist any more; rules on it are gone, ways through it are
+/// Unknown.
 using Observations = std::map<NsgId, const NsgState*>;
 
 /// What is true of a grant now, and the read that shows it.
 struct GrantProof {
     Truth open = Truth::unknown;  ///< all its sources reach all its targets and ports
-    Truth gone = Truth::unknown;  ///< none of its rules is on any NSG where one was or could be
-    std::string sentence = {};    ///< what shows it: "proven by the read of nsg-web at 09:00:12Z"
-    std::vector<std::string> blocked_by = {};      ///< `<nsg>/<rule>` of denies in the way
-    std::vector<std::string> foreign_denies = {};  ///< foreign, matching, and not a catch-all (DESIGN 6)
+    /// None of its rules is on any NSG where one was or could be. A tombstone counts as gone.
+    Truth gone = Truth::unknown;
+    std::string sentence = {};  ///< what shows it: "proven by the read of nsg-web at 09:00:12Z"
+    /// `<nsg>/<rule>` of foreign denies that match some of its traffic: those in front of its rules
+    /// (or of any number it could get), and those that are not a catch-all, wherever they stand
+    /// (DESIGN 6).
+    std::vector<std::string> blocked_by = {};
+    std::vector<std::string> foreign_denies = {};
     /// Other grants of ours (`namespace/name` from the mark) that still let some of its sources in.
     std::vector<std::string> still_open_by = {};
-    /// Addresses changed since the record: its rules name other destinations (`TargetMoved`).
+    /// Addresses changed since the record: its rules name other destinations (`TargetMoved`), and
+    /// what is wanted now was not recorded yet.
     bool moved = false;
     std::vector<std::string> unread = {};  ///< NSGs whose read is missing or too old
     bool no_nsg = false;  ///< a target's way has no NSG at all: everything is open there
@@ -38,10 +46,10 @@ struct GrantQuestion {
     std::string_view uid;
     /// NSGs whose reads must have been sent at or after this: the end of the last write there.
     std::map<NsgId, SteadyTime> not_before = {};
+    int grants_from = Bands{}.grants.from;  ///< the lowest number that a new rule of it could get
 };
-GrantProof judge(const GrantQuestion& question, const Topology& topology, const Observations& observed,
-                 const Owner& owner);
-
+GrantProof judge(const GrantQuestion& question, const Topology& topology,
+                 const Observations& observed, const Owner& owner);
 
 enum class PortState { closed, shadowed, unknown };
 struct PortVerdict {
@@ -57,7 +65,8 @@ struct PolicyQuestion {
     const std::vector<VmId>& machines;
     const std::vector<PolicyPort>& ports;
     const Lockdown& lockdown;
-    /// Rules of ours that may let traffic in: uids of open grants and of this policy (its exceptions).
+    /// Rules of ours that may let traffic in: uids of open grants and of this policy (its
+    /// exceptions).
     const std::set<std::string>& accepted_uids;
 };
 /// A policy's port is Closed if nothing but its grants and exceptions reaches it: with the accepted

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,18 +22,23 @@ struct Way {
     std::vector<NsgId> nsgs = {};  ///< in the order in which a packet meets them; 0 to 2
 };
 
-/// All ways to a machine: every address of every NIC. Unknown parts of the topology give `unavailable`, a
-/// machine that is not listed `not_found`.
+/// All ways to a machine: every address of every NIC, in order of NIC and address. Unknown parts of
+/// the topology (a list that failed, a subnet or NIC that is named but was not listed) give
+/// `unavailable`, a machine that is not listed `not_found`.
 Result<std::vector<Way>> ways_to(const Topology& topology, const VmId& machine);
 
-/// A set of addresses that cannot be told exactly: everything in `surely` belongs to it, nothing outside
-/// `possibly` does.
+/// A set of addresses that cannot be told exactly: everything in `surely` belongs to it, nothing
+/// outside `possibly` does.
 struct Bounds {
     AddressSet surely = {};
     AddressSet possibly = {};
 };
 
-/// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof).
+/// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof):
+/// `VirtualNetwork` is the network's space and that of its connected peers; `Internet` surely the
+/// public addresses outside it, possibly all outside it; `AzureLoadBalancer` the probe address
+/// 168.63.129.16 and fe80::1234:5678:9abc; other tags come from the service-tag list, ASGs from the
+/// NICs. What is not known, or says nothing, is surely nothing and possibly everything.
 Bounds resolve(const Peer& peer, const Topology& topology, const Way& way);
 
 /// Traffic of one protocol to one way and one range of ports.
@@ -58,8 +64,16 @@ struct Passage {
 };
 
 /// Through one NSG. Unresolvable sets count against us both ways: an allow that may match widens
-/// `possibly`, a deny that may match narrows `surely`. `without`: names of rules (folded) to leave out.
-Passage through(const NsgState& nsg, const Topology& topology, const Way& way, const Traffic& traffic,
-                const std::vector<std::string>& without = {});
+/// `possibly`, a deny that may match narrows `surely`. `without`: names of rules (folded) to leave
+/// out.
+Passage through(const NsgState& nsg, const Topology& topology, const Way& way,
+                const Traffic& traffic, const std::vector<std::string>& without = {});
+
+/// Along a whole way: a packet passes only if every hop lets it. `hops` are the reads of
+/// `way.nsgs`, in their order; none: everything passes. `without`: folded names to leave out, by
+/// NSG.
+Passage along(const Way& way, const std::vector<const NsgState*>& hops, const Topology& topology,
+              const Traffic& traffic,
+              const std::map<NsgId, std::vector<std::string>>& without = {});
 
 }  // namespace sallyport::path

@@ -12,10 +12,10 @@ namespace sallyport::path {
 
 using WantedByNsg = std::map<NsgId, std::vector<nsg::RuleContent>>;
 
-/// The rules a request needs, on each NSG of its targets' ways: one per protocol, address family, source
-/// set and (destinations, ports) pair; families never mix. A source of a family that a target does not
-/// have makes no rule for it. `unavailable`: topology not known. `not_found`: a target is gone.
-/// `NoNsgNoFirewall` (kind invalid): a way has no NSG at all.
+/// The rules a request needs, on each NSG of its targets' ways: one per protocol, address family,
+/// source set and (destinations, ports) pair; families never mix. A source of a family that a
+/// target does not have makes no rule for it. `unavailable`: topology not known. `not_found`: a
+/// target is gone. `NoNsgNoFirewall` (kind invalid): a way has no NSG at all.
 Result<WantedByNsg> wanted_rules(const ResolvedRequest& request, const Topology& topology);
 
 /// The lockdown a policy needs on every NSG of its machines' ways.

@@ -1,0 +1,24 @@
+#pragma once
+
+#include "plan/nsg/plan.hpp"
+
+/// Between what a rule should say and the rule itself.
+namespace sallyport::nsg {
+
+/// The whole rule, but for its number: inbound, from every source port.
+SecurityRule rule_of(const RuleContent& content, std::string name, const Mark& mark);
+
+/// What an inbound rule for every source port says; nullopt: it says something that no content can.
+/// Ports are merged and lists sorted, so that equal contents are equal.
+std::optional<RuleContent> content_of(const SecurityRule& rule);
+RuleContent canonical(RuleContent content);
+
+/// A rule that can match nothing stands in for one that may not be deleted (DESIGN 6): Deny,
+/// 192.0.2.1/32 to 192.0.2.1/32, port 1. Name, number and mark stay.
+SecurityRule tombstone_of(const SecurityRule& rule);
+bool is_tombstone(const SecurityRule& rule);
+
+/// Whether the uid can stand in a mark and a name.
+bool is_usable_uid(std::string_view uid);
+
+}  // namespace sallyport::nsg

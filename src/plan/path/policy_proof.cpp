@@ -1,0 +1,123 @@
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "plan/path/hops.hpp"
+
+namespace sallyport::path {
+namespace {
+
+/// Folded names of the rules of ours that may let traffic in.
+std::map<NsgId, std::vector<std::string>> accepted_rules(const std::set<std::string>& uids,
+                                                         const Observations& observed,
+                                                         const Owner& owner) {
+    std::map<NsgId, std::vector<std::string>> accepted;
+    for (const auto& [id, state] : observed) {
+        if (state == nullptr) continue;
+        for (const SecurityRule& rule : state->rules) {
+            if (rule.access != Access::allow || ownership(rule, owner) != Ownership::ours) continue;
+            if (uids.contains(Mark::parse(rule.description)->uid))
+                accepted[id].push_back(lower(rule.name));
+        }
+    }
+    return accepted;
+}
+
+class PortJudge {
+public:
+    PortJudge(const PolicyQuestion& question, const Topology& topology,
+              const Observations& observed, const Owner& owner)
+        : question_(question),
+          topology_(topology),
+          observed_(observed),
+          accepted_(accepted_rules(question.accepted_uids, observed, owner)) {}
+
+    PortVerdict judge(const VmId& machine, const Result<std::vector<Way>>& ways,
+                      const PolicyPort& port) {
+        std::set<std::string> unread;
+        std::set<std::string> by;
+        std::set<NsgId> nsgs;
+        for (const Way& way : ways ? *ways : std::vector<Way>()) {
+            if (way.nsgs.empty()) {
+                by.insert(fmt::format("no network security group at {}", way.destination));
+                continue;
+            }
+            nsgs.insert(way.nsgs.begin(), way.nsgs.end());
+            const auto hops = hops_of(way, observed_, {}, unread);
+            if (!hops) continue;
+            for (const Protocol protocol : protocols_of(port.protocol)) {
+                shadows(way, *hops, {counted_sources(way), protocol, port.ports}, by);
+            }
+        }
+        PortVerdict verdict{.machine = std::string(machine.name()),
+                            .ports = port.ports,
+                            .protocol = port.protocol,
+                            .by = {by.begin(), by.end()}};
+        const bool known = ways && unread.empty();
+        verdict.state = !by.empty() ? PortState::shadowed
+                        : known     ? PortState::closed
+                                    : PortState::unknown;
+        const std::string what =
+            fmt::format("{} {} of {}", to_text(port.protocol), port.ports, machine.name());
+        if (!by.empty()) {
+            verdict.sentence = fmt::format("{} is shadowed by {}", what, listed(by));
+        } else if (!ways) {
+            verdict.sentence = fmt::format("{} is not known: {}", what, ways.error().message);
+        } else if (!unread.empty()) {
+            verdict.sentence = fmt::format("{} is not known: {} not read", what, listed(unread));
+        } else {
+            verdict.sentence = fmt::format("{} is closed, proven by {}", what,
+                                           reads_in_words(nsgs, observed_, topology_));
+        }
+        return verdict;
+    }
+
+private:
+    /// Sources that must not get through: all of the family, or all but the virtual network and the
+    /// load balancer.
+    AddressSet counted_sources(const Way& way) const {
+        const AddressSet all = AddressSet::all(way.destination.family);
+        const bool any = question_.lockdown.mode == LockdownMode::none ||
+                         question_.lockdown.against == LockdownAgainst::any;
+        if (any) return all;
+        const Peer inside{
+            .prefixes = {ServiceTag{"virtualnetwork"}, ServiceTag{"azureloadbalancer"}}};
+        return all - resolve(inside, topology_, way).surely;
+    }
+
+    /// Adds the rules that may let a counted source through, apart from those that may.
+    void shadows(const Way& way, const std::vector<const NsgState*>& hops, const Traffic& traffic,
+                 std::set<std::string>& by) const {
+        const Passage passage = along(way, hops, topology_, traffic, accepted_);
+        if (passage.possibly.empty()) return;
+        bool named = false;
+        for (const Passage::By& allow : passage.allows) {
+            if (!allow.sources.intersects(passage.possibly)) continue;
+            by.insert(label(allow.nsg, allow.rule));
+            named = true;
+        }
+        // A read without Azure's default rules does not say what becomes of unmatched traffic.
+        if (!named) by.insert(fmt::format("{}/(no rule decides)", hops.front()->id.name()));
+    }
+
+    const PolicyQuestion& question_;
+    const Topology& topology_;
+    const Observations& observed_;
+    std::map<NsgId, std::vector<std::string>> accepted_;
+};
+
+}  // namespace
+
+std::vector<PortVerdict> judge(const PolicyQuestion& question, const Topology& topology,
+                               const Observations& observed, const Owner& owner) {
+    PortJudge port_judge(question, topology, observed, owner);
+    std::vector<PortVerdict> verdicts;
+    for (const VmId& machine : question.machines) {
+        const auto ways = ways_to(topology, machine);
+        for (const PolicyPort& port : question.ports) {
+            verdicts.push_back(port_judge.judge(machine, ways, port));
+        }
+    }
+    return verdicts;
+}
+
+}  // namespace sallyport::path
