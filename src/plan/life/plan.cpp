@@ -1,0 +1,297 @@
+#include "plan/life/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "base/text.hpp"
+#include "plan/life/claims.hpp"
+#include "plan/life/ends.hpp"
+#include "plan/life/state.hpp"
+
+namespace sallyport::life {
+namespace {
+
+void sooner(std::optional<Timestamp>& next, Timestamp time, Timestamp now) {
+    if (time <= now) return;
+    next = next ? std::min(*next, time) : time;
+}
+
+/// Publishes a state, where there is an object to publish to.
+void publish(Plan& plan, const View& view, const State& state, Timestamp now) {
+    if (!view.asked.grant) return;
+    plan.status = status_of(view, state, now);
+    plan.notes = notes_for(view.published, *plan.status, state);
+}
+
+seconds retention(const View& view) {
+    const auto& policy = view.asked.policy;
+    return policy && *policy ? (*policy)->retain_ended : grant_retention_default;
+}
+
+/// An ended grant that nobody would apply again is deleted after a while.
+void retire(Plan& plan, const View& view, Timestamp ended, Timestamp now) {
+    if (view.asked.grant->meta.is_gitops_owned()) return;
+    const Timestamp due = ended + retention(view);
+    if (now >= due) {
+        plan.steps.push_back(DeleteGrantObject());
+    } else {
+        sooner(plan.next, due, now);
+    }
+}
+
+// ---- before there is a record
+
+/// What the request would need is looked at before the record is used up for it.
+std::optional<access::Decision> look_ahead(const View& view, const access::Authorised& yes) {
+    if (!view.asked.topology || !*view.asked.topology) {
+        return access::Waiting{"TopologyUnknown",
+                               "the networks of the account have not been read yet"};
+    }
+    const Topology& topology = **view.asked.topology;
+    const auto rules = path::wanted_rules(yes.request, topology);
+    if (!rules) {
+        const Error& error = rules.error();
+        return access::Waiting{error.reason.empty() ? "TargetsUnknown" : error.reason,
+                               error.message};
+    }
+    if (rules->empty()) {
+        return access::Refused{{{"SourceFamily",
+                                 "spec.network.sources have no address family in common "
+                                 "with the virtual machines asked for; name others"}}};
+    }
+    const JitPolicy& policy = **view.asked.policy;
+    if (!view.observed || policy.network.override_foreign_deny) return std::nullopt;
+    const std::vector<RecordedRule> none;
+    const path::GrantProof proof =
+        path::judge({.request = yes.request, .rules = none, .uid = view.asked.grant->meta.uid},
+                    topology, *view.observed, view.owner);
+    if (proof.foreign_denies.empty()) return std::nullopt;
+    return access::Refused{
+        {{"ForeignDeny",
+          fmt::format("ForeignDeny({}): a deny rule of somebody else stands in the way, "
+                      "and policy {} respects it (spec.network.foreignDeny); have the "
+                      "rule changed, or the policy say Override",
+                      join(proof.foreign_denies, ", "), policy.meta.key)}}};
+}
+
+void begin(Plan& plan, const View& view, const access::Authorised& yes, Timestamp now) {
+    // Hold, record and opening follow each other within a second: their statuses are not worth a
+    // write.
+    if (view.asked.grant->meta.held()) {
+        plan.steps.push_back(CreateRecord{record_of(yes, view.asked, view.owner, now)});
+    } else {
+        plan.steps.push_back(TakeHold());
+    }
+}
+
+Plan plan_request(const View& view, Timestamp now) {
+    Plan plan;
+    const AccessGrant& grant = *view.asked.grant;
+    if (grant.meta.deleted) {
+        if (grant.meta.held())
+            plan.steps.push_back(ReleaseHold());  // no record: nothing ever opened
+        return plan;
+    }
+    access::Decision decision = access::decide(view.asked, now);
+    if (const auto* yes = std::get_if<access::Authorised>(&decision)) {
+        auto obstacle = look_ahead(view, *yes);
+        if (!obstacle) {
+            begin(plan, view, *yes, now);
+            return plan;
+        }
+        decision = *std::move(obstacle);
+    }
+    if (const auto* waiting = std::get_if<access::Waiting>(&decision)) {
+        publish(plan, view, state_of(*waiting), now);
+        if (waiting->until) sooner(plan.next, *waiting->until, now);
+    } else if (const auto* refused = std::get_if<access::Refused>(&decision)) {
+        publish(plan, view, state_of(*refused), now);
+        const Condition* ready = find_condition(view.published, "Ready");
+        const bool published = ready && ready->reason == bare(refused->problems.front().reason);
+        if (refused->ended && published) retire(plan, view, ready->changed, now);
+    }
+    if (grant.not_after) sooner(plan.next, *grant.not_after, now);
+    return plan;
+}
+
+// ---- while access is owed
+
+RecordChange rules_seen(const View& view) {
+    RecordChange change;
+    for (const LaneReport& lane : view.lanes) {
+        if (!lane.verdict) continue;
+        for (const auto& rule : lane.verdict->rules) {
+            if (rule.name.empty()) continue;
+            change.rules.push_back({.nsg = lane.nsg,
+                                    .content = rule.content,
+                                    .n = rule.n,
+                                    .name = rule.name,
+                                    .priority = rule.priority,
+                                    .openings = 1,
+                                    .proof = view.proof.sentence});
+        }
+    }
+    return change;
+}
+
+Plan plan_owed(const View& view, Timestamp now) {
+    const AccessRecord& record = *view.record;
+    const Wanted needs = wanted(view);
+    const Timestamp end = end_now(view);
+    Plan plan{.claims = claims_of(view, needs, std::nullopt), .end = end};
+    sooner(plan.next, end, now);
+    if (!record.opened_at) sooner(plan.next, opening_deadline(record), now);
+
+    if (!record.opened_at && view.proof.open == Truth::yes) {
+        RecordChange change = rules_seen(view);
+        change.opening_at = record.decided_at;
+        change.opened_at = now;
+        change.end = std::min(end, end_when_open(record, now));
+        plan.end = change.end;
+        sooner(plan.next, *change.end, now);
+        plan.steps.push_back(UpdateRecord{std::move(change), "grant.opened", view.proof.sentence});
+        return plan;  // the status follows once the record says so
+    }
+    if (end < end_of(record)) {
+        plan.steps.push_back(UpdateRecord{
+            {.end = end}, "grant.shortened", fmt::format("ends at {}", format_rfc3339(end))});
+    }
+    publish(plan, view, state_while_owed(view, needs), now);
+    return plan;
+}
+
+// ---- when it is over
+
+/// Closed means: a read that was sent after the last write shows none of its rules.
+UpdateRecord closing_of(const View& view, const Ending& over, Timestamp now) {
+    const AccessRecord& record = *view.record;
+    RecordChange change{
+        .end = std::min(end_now(view), over.at), .closed_at = now, .end_reason = over.reason};
+    // What an earlier process began and never told of may land until then; without this note a
+    // later process would have to assume it again.
+    if (!record.opened_at && !view.followed) {
+        change.opening_at = std::min(opening_deadline(record), end_of(record));
+    }
+    for (RecordedRule rule : record.rules) {
+        rule.proof = view.proof.sentence;
+        change.rules.push_back(std::move(rule));
+    }
+    return {std::move(change), "grant.closed",
+            fmt::format("{}; {}", over.reason, view.proof.sentence)};
+}
+
+Plan plan_closing(const View& view, const Ending& over, Timestamp now) {
+    const AccessRecord& record = *view.record;
+    Plan plan{.claims = claims_of(view, wanted(view), over),
+              .end = std::min(end_now(view), over.at),
+              .closing = true};
+    if (view.lanes_settled && view.proof.gone == Truth::yes) {
+        plan.closing = false;
+        plan.steps.push_back(closing_of(view, over, now));
+        return plan;  // the status follows once the record says so
+    }
+    if (!over.lasts && record.end_reason.empty()) {
+        plan.steps.push_back(
+            UpdateRecord{{.end = std::min(end_now(view), over.at), .end_reason = over.reason},
+                         "grant.ended",
+                         over.message});
+    }
+    sooner(plan.next, overdue_from(view, over), now);
+    publish(plan, view, state_while_closing(view, over, now), now);
+    return plan;
+}
+
+// ---- when it is proven closed
+
+/// The looks that are taken while something may still land; the newest one that is due.
+struct Looks {
+    std::optional<Timestamp> due = {};
+    std::optional<Timestamp> next = {};
+};
+Looks looks_of(const AccessRecord& record, Timestamp in_flight, Timestamp now) {
+    Looks looks;
+    for (const Timestamp look :
+         {*record.closed_at + second_look, *record.closed_at + third_look, in_flight}) {
+        if (look > in_flight) continue;
+        if (look > now) {
+            looks.next = looks.next ? std::min(*looks.next, look) : look;
+        } else {
+            looks.due = looks.due ? std::max(*looks.due, look) : look;
+        }
+    }
+    return looks;
+}
+
+bool has_settled(const View& view, const std::optional<Timestamp>& in_flight, Timestamp now) {
+    if (!view.lanes_settled) return false;
+    if (!in_flight || *in_flight <= *view.record->closed_at) return true;
+    return now >= *in_flight && view.proof.gone == Truth::yes && view.proof_read &&
+           *view.proof_read >= *in_flight;
+}
+
+void let_go(Plan& plan, const View& view, Timestamp now) {
+    const AccessRecord& record = *view.record;
+    const AccessGrant* grant = view.asked.grant;
+    if (grant && grant->meta.deleted) {
+        if (grant->meta.held()) plan.steps.push_back(ReleaseHold());
+    } else if (grant) {
+        retire(plan, view, *record.closed_at, now);
+    } else if (view.grant_known && record.request.not_after) {
+        // A grant of that name and end is born Expired from here on. Without an absolute end the
+        // record is the only thing that knows it was used, and stays until tombstones exist.
+        const Timestamp due = *record.request.not_after + record_retention;
+        if (now >= due) {
+            plan.steps.push_back(DropRecord());
+        } else {
+            sooner(plan.next, due, now);
+        }
+    }
+}
+
+Plan plan_closed(const View& view, const Ending& over, Timestamp now) {
+    Plan plan;
+    const AccessRecord& record = *view.record;
+    const auto in_flight = in_flight_until(record, view.followed);
+    const bool settled = has_settled(view, in_flight, now);
+    if (!settled) {
+        plan.claims = claims_of(view, wanted(view), over);
+        if (in_flight) {
+            const Looks looks = looks_of(record, *in_flight, now);
+            if (looks.due && (!view.proof_read || *view.proof_read < *looks.due))
+                plan.read_since = looks.due;
+            plan.next = looks.next;
+        }
+    }
+    if (!settled && view.proof.gone == Truth::no) {
+        plan.closing = true;
+        plan.end = over.at;
+        sooner(plan.next, overdue_from(view, over), now);
+        publish(plan, view, state_while_closing(view, over, now), now);
+        return plan;
+    }
+    const AccessGrant* grant = view.asked.grant;
+    // An object that goes with the next write is told nothing more.
+    if (!grant || !grant->meta.deleted || !settled)
+        publish(plan, view, state_when_closed(view, over), now);
+    if (settled) let_go(plan, view, now);
+    return plan;
+}
+
+}  // namespace
+
+Plan plan(const View& view, Timestamp now) {
+    if (!view.record_known) return {.claims_known = false};
+    if (!view.record) {
+        if (view.grant_known && view.asked.grant) return plan_request(view, now);
+        return {};
+    }
+    check(!view.asked.grant || view.asked.grant->meta.uid == view.record->grant_uid,
+          "a record is planned with the grant it was made for");
+    const std::optional<Ending> over = ending(view, now);
+    if (!over) return plan_owed(view, now);
+    return view.record->closed() ? plan_closed(view, *over, now) : plan_closing(view, *over, now);
+}
+
+}  // namespace sallyport::life
