@@ -51,7 +51,8 @@ struct Pair {
     Key key;
 };
 
-// --- files -----------------------------------------------------------------------------------------
+// --- files
+// -----------------------------------------------------------------------------------------
 
 std::optional<std::string> read_file(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
@@ -78,7 +79,8 @@ Result<void> write_file(const std::string& path, const std::string& text, mode_t
     return {};
 }
 
-// --- PEM -------------------------------------------------------------------------------------------
+// --- PEM
+// -------------------------------------------------------------------------------------------
 
 std::string text_of(BIO* bio) {
     char* data = nullptr;
@@ -121,14 +123,16 @@ Result<void> save(const Pair& pair, const std::string& cert_path, const std::str
     return write_file(cert_path, pem_of(pair.cert.get()), 0644);
 }
 
-// --- certificates ----------------------------------------------------------------------------------
+// --- certificates
+// ----------------------------------------------------------------------------------
 
 Timestamp end_of(const X509* cert) {
     std::tm parts{};
     check(ASN1_TIME_to_tm(X509_get0_notAfter(cert), &parts) == 1, "a certificate's end is a time");
-    const std::chrono::year_month_day date{std::chrono::year(parts.tm_year + 1900),
-                                           std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
-                                           std::chrono::day(static_cast<unsigned>(parts.tm_mday))};
+    const std::chrono::year_month_day date{
+        std::chrono::year(parts.tm_year + 1900),
+        std::chrono::month(static_cast<unsigned>(parts.tm_mon + 1)),
+        std::chrono::day(static_cast<unsigned>(parts.tm_mday))};
     return std::chrono::sys_days(date) + std::chrono::hours(parts.tm_hour) +
            std::chrono::minutes(parts.tm_min) + seconds(parts.tm_sec);
 }
@@ -138,9 +142,7 @@ bool begun(const X509* cert, Timestamp now) {
     return X509_cmp_time(X509_get0_notBefore(cert), &at) < 0;
 }
 
-bool is_address(const std::string& name) {
-    return Octets(a2i_IPADDRESS(name.c_str())) != nullptr;
-}
+bool is_address(const std::string& name) { return Octets(a2i_IPADDRESS(name.c_str())) != nullptr; }
 
 std::vector<std::string> all_names(const std::vector<std::string>& given) {
     std::vector<std::string> names = {"localhost", "127.0.0.1", "::1"};
@@ -152,7 +154,8 @@ std::vector<std::string> all_names(const std::vector<std::string>& given) {
 
 bool covers(X509* cert, const std::string& name) {
     if (is_address(name)) return X509_check_ip_asc(cert, name.c_str(), 0) == 1;
-    return X509_check_host(cert, name.data(), name.size(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1;
+    return X509_check_host(cert, name.data(), name.size(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT,
+                           nullptr) == 1;
 }
 
 void add_extension(X509* cert, X509* issuer, int kind, const std::string& value) {
@@ -160,29 +163,34 @@ void add_extension(X509* cert, X509* issuer, int kind, const std::string& value)
     X509V3_set_ctx_nodb(&context);
     X509V3_set_ctx(&context, issuer, cert, nullptr, nullptr, 0);
     const Extension extension(X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str()));
-    check(extension && X509_add_ext(cert, extension.get(), -1) == 1, "a certificate extension can be made");
+    check(extension && X509_add_ext(cert, extension.get(), -1) == 1,
+          "a certificate extension can be made");
 }
 
 /// A key, and a certificate for it without extensions and signature.
-Pair draft(const std::string& organisation, const std::string& common_name, Timestamp now, seconds lifetime) {
+Pair draft(const std::string& organisation, const std::string& common_name, Timestamp now,
+           seconds lifetime) {
     Pair pair{Cert(X509_new()), Key(EVP_EC_gen("P-256"))};
     check(pair.cert && pair.key, "a key can be made");
     X509* cert = pair.cert.get();
     X509_set_version(cert, X509_VERSION_3);
     std::array<unsigned char, 16> serial{};
     check(RAND_bytes(serial.data(), static_cast<int>(serial.size())) == 1, "there is randomness");
-    serial[0] = static_cast<unsigned char>((serial[0] & 0x3fU) | 0x40U);  // positive, and never short
+    serial[0] =
+        static_cast<unsigned char>((serial[0] & 0x3fU) | 0x40U);  // positive, and never short
     const Number number(BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
-    check(BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(cert)) != nullptr, "a serial is a number");
+    check(BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(cert)) != nullptr,
+          "a serial is a number");
     const std::time_t begin = (now - clock_skew).time_since_epoch().count();
     const std::time_t end = (now + lifetime).time_since_epoch().count();
-    check(ASN1_TIME_set(X509_getm_notBefore(cert), begin) && ASN1_TIME_set(X509_getm_notAfter(cert), end),
+    check(ASN1_TIME_set(X509_getm_notBefore(cert), begin) &&
+              ASN1_TIME_set(X509_getm_notAfter(cert), end),
           "a certificate's times can be set");
     X509_NAME* subject = X509_get_subject_name(cert);
     const auto add = [&](const char* field, const std::string& text) {
         const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-        check(X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, bytes, static_cast<int>(text.size()), -1,
-                                         0) == 1,
+        check(X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, bytes,
+                                         static_cast<int>(text.size()), -1, 0) == 1,
               "a name fits into a certificate");
     };
     add("O", organisation);
@@ -206,14 +214,16 @@ Pair make_authority(const std::string& organisation, Timestamp now) {
     return ca;
 }
 
-/// Fields as Go, OpenSSL 3 and Python's strict mode want them: SAN, both key identifiers, serverAuth.
-Pair make_leaf(const Pair& ca, const std::string& organisation, const std::vector<std::string>& names,
-               Timestamp now) {
+/// Fields as Go, OpenSSL 3 and Python's strict mode want them: SAN, both key identifiers,
+/// serverAuth.
+Pair make_leaf(const Pair& ca, const std::string& organisation,
+               const std::vector<std::string>& names, Timestamp now) {
     Pair leaf = draft(organisation, "localhost", now, leaf_lifetime);
     X509* cert = leaf.cert.get();
     X509_set_issuer_name(cert, X509_get_subject_name(ca.cert.get()));
     std::vector<std::string> alternatives;
-    for (const std::string& name : names) alternatives.push_back((is_address(name) ? "IP:" : "DNS:") + name);
+    for (const std::string& name : names)
+        alternatives.push_back((is_address(name) ? "IP:" : "DNS:") + name);
     add_extension(cert, ca.cert.get(), NID_basic_constraints, "critical,CA:FALSE");
     add_extension(cert, ca.cert.get(), NID_key_usage, "critical,digitalSignature");
     add_extension(cert, ca.cert.get(), NID_ext_key_usage, "serverAuth");
@@ -230,8 +240,8 @@ bool usable(const Pair& pair, Timestamp now) {
 
 bool is_name(const std::string& name) {
     return !name.empty() && name.size() <= 253 && std::ranges::all_of(name, [](char c) {
-        return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':' ||
-               c == '*';
+        return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
+               c == '-' || c == ':' || c == '*';
     });
 }
 
@@ -239,7 +249,8 @@ bool is_name(const std::string& name) {
 
 Result<Certificates> load_or_make_certificates(const CertificateRequest& request, Timestamp now) {
     for (const std::string& name : request.names) {
-        if (!is_name(name)) return invalid(fmt::format("\"{}\" is neither a DNS name nor an address", name));
+        if (!is_name(name))
+            return invalid(fmt::format("\"{}\" is neither a DNS name nor an address", name));
     }
     const std::string& directory = request.directory;
     if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) return cannot_write(directory);
@@ -255,16 +266,19 @@ Result<Certificates> load_or_make_certificates(const CertificateRequest& request
     }
     const std::vector<std::string> names = all_names(request.names);
     std::optional<Pair> leaf = load(leaf_path, leaf_key_path);
-    const bool stays = leaf && usable(*leaf, now) && X509_verify(leaf->cert.get(), ca->key.get()) == 1 &&
-                       std::ranges::all_of(names, [&](const auto& name) { return covers(leaf->cert.get(), name); });
+    const bool stays = leaf && usable(*leaf, now) &&
+                       X509_verify(leaf->cert.get(), ca->key.get()) == 1 &&
+                       std::ranges::all_of(
+                           names, [&](const auto& name) { return covers(leaf->cert.get(), name); });
     if (!stays) {
         leaf = make_leaf(*ca, request.organisation, names, now);
-        if (auto saved = save(*leaf, leaf_path, leaf_key_path); !saved) return std::move(saved).error();
+        if (auto saved = save(*leaf, leaf_path, leaf_key_path); !saved)
+            return std::move(saved).error();
     }
-    return Certificates{
-        .ca_pem = pem_of(ca->cert.get()),
-        .identity = {.chain_pem = pem_of(leaf->cert.get()), .key_pem = Secret(pem_of(leaf->key.get()))},
-        .expires_at = end_of(leaf->cert.get())};
+    return Certificates{.ca_pem = pem_of(ca->cert.get()),
+                        .identity = {.chain_pem = pem_of(leaf->cert.get()),
+                                     .key_pem = Secret(pem_of(leaf->key.get()))},
+                        .expires_at = end_of(leaf->cert.get())};
 }
 
 }  // namespace sallyport::serve

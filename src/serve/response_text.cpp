@@ -54,7 +54,8 @@ bool is_control(char c) { return (c >= 0 && c < 0x20 && c != '\t') || c == 0x7f;
 
 bool is_framing(std::string_view name) {
     return equals_ignoring_case(name, "content-length") ||
-           equals_ignoring_case(name, "transfer-encoding") || equals_ignoring_case(name, "connection");
+           equals_ignoring_case(name, "transfer-encoding") ||
+           equals_ignoring_case(name, "connection");
 }
 
 bool has_no_body(int status) { return status < 200 || status == 204 || status == 304; }
@@ -98,7 +99,8 @@ std::string whole_text(const http::Response& response, const RequestFacts& facts
     return text;
 }
 
-std::string stream_head_text(const http::Response& response, const RequestFacts& facts, Timestamp now) {
+std::string stream_head_text(const http::Response& response, const RequestFacts& facts,
+                             Timestamp now) {
     std::string text = head_text(response, facts, now);
     if (facts.version >= 11) text += "Transfer-Encoding: chunked\r\n";
     return text + "\r\n";
@@ -116,7 +118,8 @@ std::string chunk_text(std::string_view bytes, const RequestFacts& facts, bool l
 }
 
 std::string origin_form(std::string_view target) {
-    if (!starts_with_ignoring_case(target, "http://") && !starts_with_ignoring_case(target, "https://")) {
+    if (!starts_with_ignoring_case(target, "http://") &&
+        !starts_with_ignoring_case(target, "https://")) {
         return std::string(target);
     }
     const std::size_t path = target.find('/', target.find("//") + 2);

@@ -25,7 +25,8 @@ bool is_safe(const http::Response& response);
 std::string whole_text(const http::Response& response, const RequestFacts& facts, Timestamp now);
 
 /// The head of a streamed answer: chunked for HTTP/1.1, up to the end of the connection before it.
-std::string stream_head_text(const http::Response& response, const RequestFacts& facts, Timestamp now);
+std::string stream_head_text(const http::Response& response, const RequestFacts& facts,
+                             Timestamp now);
 std::string chunk_text(std::string_view bytes, const RequestFacts& facts, bool last);
 
 /// `/path?query` of a request target that may be in absolute form, as proxies send it.

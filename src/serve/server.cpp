@@ -1,4 +1,4 @@
-// tidy: lines because Beast and asio are costly to compile and stay in this one file
+// tidy: long because Beast and asio are costly to compile and stay in this one file
 #include "serve/server.hpp"
 
 #include <fcntl.h>
@@ -10,10 +10,10 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -48,6 +48,7 @@ constexpr std::size_t read_size = 16UL * 1024;
 constexpr std::size_t write_size = 64UL * 1024;
 constexpr milliseconds stream_tick{1'000};
 constexpr milliseconds linger_max{1'000};
+constexpr milliseconds linger_when_draining{100};  // pooling clients do not answer a close
 constexpr milliseconds accept_retry{100};
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
@@ -58,8 +59,8 @@ int status_of(error_code refused) {
     return 400;
 }
 
-/// A socket, with or without TLS around it. Behind an interface so that the session, and with it the
-/// parser, is compiled once; handlers run on the socket's strand.
+/// A socket, with or without TLS around it. Behind an interface so that the session, and with it
+/// the parser, is compiled once; handlers run on the socket's strand.
 class Wire {
 public:
     virtual ~Wire() = default;
@@ -102,7 +103,9 @@ public:
     void write_some(asio::const_buffer buffer, Done done) override {
         stream_.async_write_some(buffer, std::move(done));
     }
-    void shutdown(std::function<void(error_code)> done) override { stream_.async_shutdown(std::move(done)); }
+    void shutdown(std::function<void(error_code)> done) override {
+        stream_.async_shutdown(std::move(done));
+    }
 
 private:
     const std::shared_ptr<TlsContext> context_;  // renewal must not take it from under a connection
@@ -126,11 +129,12 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const ServerIdentity& ident
 
 // ---------------------------------------------------------------------------------------------------
 
-/// What sessions and the server share. Sessions live inside the io_context's handlers, so `io` comes
-/// last and goes first.
+/// What sessions and the server share. Sessions live inside the io_context's handlers, so `io`
+/// comes last and goes first.
 class Server::Core {
 public:
-    Core(ServerOptions o, http::Handler& h, Now n) : options(std::move(o)), handler(h), now(std::move(n)) {}
+    Core(ServerOptions o, http::Handler& h, Now n)
+        : options(std::move(o)), handler(h), now(std::move(n)) {}
 
     Result<void> listen();
     void run();
@@ -180,7 +184,10 @@ private:
 class Server::Session final : public std::enable_shared_from_this<Session> {
 public:
     Session(Core& core, std::uint64_t id, std::unique_ptr<Wire> wire)
-        : core_(core), id_(id), wire_(std::move(wire)), deadline_(wire_->socket().get_executor()),
+        : core_(core),
+          id_(id),
+          wire_(std::move(wire)),
+          deadline_(wire_->socket().get_executor()),
           pause_(wire_->socket().get_executor()) {}
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -194,7 +201,7 @@ public:
     void woken();
 
 private:
-    enum class State { starting, idle, reading, answering, streaming, closing };
+    enum class State { starting, idle, reading, delaying, answering, streaming, closing };
 
     void arm(milliseconds time);
     void next_request();
@@ -222,7 +229,7 @@ private:
 
     beast::flat_buffer in_;
     std::optional<beast::http::request_parser<beast::http::string_body>> parser_;
-    std::array<char, 256> peeked_;  // read into while a stream is sent, when `in_` may be in use
+    std::array<char, 256> peeked_;  // read into while we only watch for the client's going
     bool read_under_way_ = false;
     bool continue_said_ = false;
 
@@ -270,7 +277,7 @@ void Server::Session::next_request() {
 void Server::Session::read_more() {
     if (read_under_way_) return;
     read_under_way_ = true;
-    const bool peeks = state_ == State::streaming;
+    const bool peeks = state_ == State::streaming || state_ == State::delaying;
     const asio::mutable_buffer into = peeks ? asio::buffer(peeked_) : in_.prepare(read_size);
     wire_->read_some(into, [self = shared_from_this(), peeks](error_code error, std::size_t size) {
         self->read_under_way_ = false;
@@ -288,6 +295,7 @@ void Server::Session::on_read(error_code error) {
             arm(core_.options.limits.request_max);
             return parse();
         case State::reading: return parse();
+        case State::delaying:
         case State::streaming:
             // Only to notice the client's going; a pipelined request waits for the stream's end.
             if (in_.size() < core_.options.limits.header_max) read_more();
@@ -340,8 +348,11 @@ void Server::Session::dispatch() {
     http::Request request;
     request.method = std::string(view(message.method_string()));
     request.target = origin_form(view(message.target()));
-    for (const auto& field : message) request.headers.add(view(field.name_string()), view(field.value()));
-    facts_ = {.version = message.version(), .keep_alive = message.keep_alive(), .head = request.method == "HEAD"};
+    for (const auto& field : message)
+        request.headers.add(view(field.name_string()), view(field.value()));
+    facts_ = {.version = message.version(),
+              .keep_alive = message.keep_alive(),
+              .head = request.method == "HEAD"};
     const bool has_host = message.version() < 11 || message.count(beast::http::field::host) == 1;
     request.body = std::move(message.body());
     if (!has_host) return refuse(400);
@@ -353,9 +364,11 @@ void Server::Session::dispatch() {
         reply_.response.status = 500;
     }
     if (reply_.delay.count() <= 0) return answer();
+    state_ = State::delaying;
+    read_more();
     pause_.expires_after(reply_.delay);
     pause_.async_wait([self = shared_from_this()](error_code error) {
-        if (!error && self->state_ == State::answering) self->answer();
+        if (!error && self->state_ == State::delaying) self->answer();
     });
 }
 
@@ -388,8 +401,9 @@ void Server::Session::start_stream() {
     const auto noted = std::make_shared<std::atomic<bool>>(false);
     reply_.stream->on_more([gate = core_.gate, weak = weak_from_this(), noted] {
         if (noted->exchange(true)) return;  // many wakes before one look are one
-        // The caller may hold the stream's lock: it must never become the owner of the session, whose
-        // end destroys that stream. So the weak pointer is only looked into on the server's threads.
+        // The caller may hold the stream's lock: it must never become the owner of the session,
+        // whose end destroys that stream. So the weak pointer is only looked into on the server's
+        // threads.
         const std::lock_guard lock(gate->mutex);
         if (gate->io == nullptr) return;
         asio::post(*gate->io, [weak, noted] {
@@ -451,23 +465,24 @@ void Server::Session::write(std::function<void()> then) {
     write_under_way_ = true;
     arm(core_.options.limits.write_gap_max);
     const std::size_t size = std::min(write_size, out_.size() - out_done_);
-    wire_->write_some(
-        asio::buffer(out_.data() + out_done_, size),
-        [self = shared_from_this(), then = std::move(then)](error_code error, std::size_t written) mutable {
-            self->write_under_way_ = false;
-            if (error) return self->cut();
-            if (self->state_ == State::closing) return;
-            self->out_done_ += written;
-            if (self->out_done_ < self->out_.size()) return self->write(std::move(then));
-            self->out_.clear();
-            self->out_done_ = 0;
-            then();
-        });
+    wire_->write_some(asio::buffer(out_.data() + out_done_, size),
+                      [self = shared_from_this(), then = std::move(then)](
+                          error_code error, std::size_t written) mutable {
+                          self->write_under_way_ = false;
+                          if (error) return self->cut();
+                          if (self->state_ == State::closing) return;
+                          self->out_done_ += written;
+                          if (self->out_done_ < self->out_.size())
+                              return self->write(std::move(then));
+                          self->out_.clear();
+                          self->out_done_ = 0;
+                          then();
+                      });
 }
 
 void Server::Session::close_politely() {
     state_ = State::closing;
-    arm(linger_max);
+    arm(core_.draining ? linger_when_draining : linger_max);
     wire_->shutdown([self = shared_from_this()](error_code) {
         error_code ignored;
         self->wire_->socket().shutdown(tcp::socket::shutdown_send, ignored);
@@ -495,6 +510,7 @@ void Server::Session::drain() {
         case State::streaming: return woken();
         case State::starting: return cut();
         case State::reading:
+        case State::delaying:
         case State::answering:
         case State::closing: return;  // `answer` closes
     }
@@ -514,7 +530,9 @@ void Server::Session::cut() {
 Result<void> Server::Core::listen() {
     const std::string& text = options.listen;
     const std::size_t colon = text.rfind(':');
-    const auto refused = [&] { return invalid(fmt::format("listen address \"{}\" is not HOST:PORT", text)); };
+    const auto refused = [&] {
+        return invalid(fmt::format("listen address \"{}\" is not HOST:PORT", text));
+    };
     if (colon == text.npos) return refused();
     host = text.substr(0, colon);
     const char* end = text.data() + text.size();
@@ -528,7 +546,8 @@ Result<void> Server::Core::listen() {
         return {};
     }
     std::string bare = host;
-    if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']') bare = bare.substr(1, bare.size() - 2);
+    if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']')
+        bare = bare.substr(1, bare.size() - 2);
     error_code error;
     const auto address = asio::ip::make_address(bare, error);
     if (error || (address.is_v6() && bare == host)) return refused();
@@ -545,7 +564,8 @@ Result<void> Server::Core::bind(const asio::ip::address& address) {
     if (!error && address.is_v6()) acceptor->set_option(asio::ip::v6_only(true), error);
     if (!error) acceptor->bind(endpoint, error);
     if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-    if (error) return unavailable(fmt::format("listen on {}: {}", options.listen, lower(error.message())));
+    if (error)
+        return unavailable(fmt::format("listen on {}: {}", options.listen, lower(error.message())));
     port = acceptor->local_endpoint(error).port();
     acceptors_.push_back(std::move(acceptor));
     return {};
@@ -561,7 +581,8 @@ void Server::Core::run() {
                 try {
                     io.run();
                     return;
-                } catch (const std::exception& e) {  // out of memory in one handler: its session is gone
+                } catch (
+                    const std::exception& e) {  // out of memory in one handler: its session is gone
                     failed(e.what());
                 }
             }
@@ -570,29 +591,30 @@ void Server::Core::run() {
 }
 
 void Server::Core::accept(tcp::acceptor& acceptor) {
-    acceptor.async_accept(asio::make_strand(io), [this, &acceptor](error_code error, Socket socket) {
-        if (error == asio::error::operation_aborted || draining) return;
-        if (!error) {
-            fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-            socket.set_option(tcp::no_delay(true), error);
-            std::shared_ptr<Session> session;
-            {
-                const std::lock_guard lock(mutex);
-                if (!draining && sessions.size() < options.limits.connections_max) {
-                    const std::uint64_t id = ++next_id_;
-                    session = std::make_shared<Session>(*this, id, wrap(std::move(socket)));
-                    sessions.emplace(id, session);
+    acceptor.async_accept(
+        asio::make_strand(io), [this, &acceptor](error_code error, Socket socket) {
+            if (error == asio::error::operation_aborted || draining) return;
+            if (!error) {
+                fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+                socket.set_option(tcp::no_delay(true), error);
+                std::shared_ptr<Session> session;
+                {
+                    const std::lock_guard lock(mutex);
+                    if (!draining && sessions.size() < options.limits.connections_max) {
+                        const std::uint64_t id = ++next_id_;
+                        session = std::make_shared<Session>(*this, id, wrap(std::move(socket)));
+                        sessions.emplace(id, session);
+                    }
                 }
+                if (session) asio::post(session->strand(), [session] { session->start(); });
+                return accept(acceptor);
             }
-            if (session) asio::post(session->strand(), [session] { session->start(); });
-            return accept(acceptor);
-        }
-        // Out of descriptors: the connection waits in the backlog.
-        auto timer = std::make_shared<asio::steady_timer>(io, accept_retry);
-        timer->async_wait([this, timer, &acceptor](error_code) {
-            if (!draining) accept(acceptor);
+            // Out of descriptors: the connection waits in the backlog.
+            auto timer = std::make_shared<asio::steady_timer>(io, accept_retry);
+            timer->async_wait([this, timer, &acceptor](error_code) {
+                if (!draining) accept(acceptor);
+            });
         });
-    });
 }
 
 std::unique_ptr<Wire> Server::Core::wrap(Socket socket) const {
@@ -650,7 +672,8 @@ void Server::Core::stop() {
 Server::Server(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Server::~Server() { stop(); }
 
-Result<std::unique_ptr<Server>> Server::start(ServerOptions options, http::Handler& handler, Now now) {
+Result<std::unique_ptr<Server>> Server::start(ServerOptions options, http::Handler& handler,
+                                              Now now) {
     const std::optional<ServerIdentity> identity = options.identity;
     auto server = std::make_unique<Server>(
         std::make_unique<Core>(std::move(options), handler, std::move(now)));
@@ -665,7 +688,8 @@ Result<std::unique_ptr<Server>> Server::start(ServerOptions options, http::Handl
 std::uint16_t Server::port() const { return core_->port; }
 
 std::string Server::origin() const {
-    return fmt::format("{}://{}:{}", core_->options.identity ? "https" : "http", core_->host, core_->port);
+    return fmt::format("{}://{}:{}", core_->options.identity ? "https" : "http", core_->host,
+                       core_->port);
 }
 
 Result<void> Server::renew(const ServerIdentity& identity) {

@@ -5,7 +5,8 @@
 
 namespace sallyport::system {
 
-/// The machine's clocks as the loop needs them: CLOCK_BOOTTIME, which goes on while a laptop sleeps.
+/// The machine's clocks as the loop needs them: CLOCK_BOOTTIME, which goes on while a laptop
+/// sleeps.
 class MachineTime final : public SteadySource {
 public:
     SteadyTime steady_now() const override;

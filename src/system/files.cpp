@@ -16,7 +16,8 @@ namespace sallyport::system {
 namespace {
 
 Error failure(std::string_view doing, const std::string& path, int number) {
-    Error error = unavailable(fmt::format("{} {}: {}", doing, path, lower(strerrordesc_np(number))));
+    Error error =
+        unavailable(fmt::format("{} {}: {}", doing, path, lower(strerrordesc_np(number))));
     if (number == ENOENT) error.kind = ErrorKind::not_found;
     if (number == EACCES || number == EPERM || number == EROFS) error.kind = ErrorKind::denied;
     if (number == ENOSPC || number == EDQUOT) error.reason = "DiskFull";
@@ -25,7 +26,8 @@ Error failure(std::string_view doing, const std::string& path, int number) {
 
 class Descriptor final {
 public:
-    Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
+    Descriptor(const std::string& path, int flags)
+        : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
     Descriptor(const Descriptor&) = delete;
     Descriptor& operator=(const Descriptor&) = delete;
     ~Descriptor() {
@@ -52,7 +54,9 @@ bool write_all(int fd, std::string_view bytes) {
 /// A new name is durable only when its directory is synced too.
 Result<void> sync_directory_of(const std::string& path) {
     const std::size_t slash = path.rfind('/');
-    const std::string directory = slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+    const std::string directory = slash == path.npos ? "."
+                                  : slash == 0       ? "/"
+                                                     : path.substr(0, slash);
     const Descriptor opened(directory, O_RDONLY | O_DIRECTORY);
     if (!opened || fsync(*opened) != 0) return failure("sync", directory, errno);
     return {};
@@ -143,7 +147,8 @@ void DiskFiles::run() {
             if (work_.empty()) return;
             while (!work_.empty()) {
                 auto* append = std::get_if<Append>(&work_.front());
-                if (append == nullptr || (!appends.empty() && append->path != appends.front().path)) break;
+                if (append == nullptr || (!appends.empty() && append->path != appends.front().path))
+                    break;
                 appends.push_back(std::move(*append));
                 work_.pop_front();
             }

@@ -13,8 +13,10 @@ using namespace sallyport;
 
 namespace {
 
-serve::Certificates certificates(const TemporaryDirectory& at, Timestamp now, std::vector<std::string> names = {}) {
-    auto made = serve::load_or_make_certificates({.directory = at.path() + "/tls", .names = std::move(names)}, now);
+serve::Certificates certificates(const TemporaryDirectory& at, Timestamp now,
+                                 std::vector<std::string> names = {}) {
+    auto made = serve::load_or_make_certificates(
+        {.directory = at.path() + "/tls", .names = std::move(names)}, now);
     return std::move(made).value();
 }
 
@@ -28,7 +30,8 @@ constexpr seconds day{86'400};
 
 }  // namespace
 
-TEST_CASE("certificates are made once and then used again, with keys that only their owner may read") {
+TEST_CASE(
+    "certificates are made once and then used again, with keys that only their owner may read") {
     const TemporaryDirectory at;
 
     const auto first = certificates(at, test_now);
@@ -54,7 +57,8 @@ TEST_CASE("a server certificate with 30 days left is made anew under the same au
     CHECK(second.expires_at == test_now + 700 * day);
 }
 
-TEST_CASE("an authority near its end, or from the future, is replaced together with what it signed") {
+TEST_CASE(
+    "an authority near its end, or from the future, is replaced together with what it signed") {
     const TemporaryDirectory at;
 
     const auto first = certificates(at, test_now);
@@ -83,7 +87,9 @@ TEST_CASE("files that are damaged, missing or do not belong together are replace
         const char* content;  // null: removed
         bool new_authority;
     };
-    for (const Row& row : {Row{"ca.pem", "junk", true}, {"ca-key.pem", nullptr, true}, {"server.pem", "", false},
+    for (const Row& row : {Row{"ca.pem", "junk", true},
+                           {"ca-key.pem", nullptr, true},
+                           {"server.pem", "", false},
                            {"server-key.pem", nullptr, false}}) {
         CAPTURE(row.file);
         const TemporaryDirectory at;
@@ -106,7 +112,8 @@ TEST_CASE("files that are damaged, missing or do not belong together are replace
 TEST_CASE("names that are none, and directories that cannot be written, are refused") {
     const TemporaryDirectory at;
 
-    const auto name = serve::load_or_make_certificates({.directory = at.path(), .names = {"a,DNS:b"}}, test_now);
+    const auto name =
+        serve::load_or_make_certificates({.directory = at.path(), .names = {"a,DNS:b"}}, test_now);
     const auto place = serve::load_or_make_certificates({.directory = "/proc/no/such"}, test_now);
 
     REQUIRE_FALSE(name.has_value());

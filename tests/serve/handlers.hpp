@@ -16,7 +16,8 @@ class FunctionHandler final : public sallyport::http::Handler {
 public:
     using Function = std::function<sallyport::http::Reply(const sallyport::http::Request&)>;
     explicit FunctionHandler(Function function) : function_(std::move(function)) {}
-    sallyport::http::Reply handle(const sallyport::http::Request& request, sallyport::Timestamp) override {
+    sallyport::http::Reply handle(const sallyport::http::Request& request,
+                                  sallyport::Timestamp) override {
         return function_(request);
     }
 
@@ -26,7 +27,8 @@ private:
 
 inline sallyport::http::Reply reply_text(std::string body, int status = 200) {
     sallyport::http::Reply reply;
-    reply.response = {.status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
+    reply.response = {
+        .status = status, .headers = {{"Content-Type", "text/plain"}}, .body = std::move(body)};
     return reply;
 }
 
@@ -52,7 +54,9 @@ public:
         std::unique_lock lock(mutex_);
         return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return streams_ == count; });
     }
-    std::unique_ptr<sallyport::http::Stream> stream() { return std::make_unique<View>(shared_from_this()); }
+    std::unique_ptr<sallyport::http::Stream> stream() {
+        return std::make_unique<View>(shared_from_this());
+    }
     void wake() {
         std::function<void()> wake;
         {
@@ -105,11 +109,13 @@ private:
     std::size_t takes_ = 0;
 };
 
-constexpr sallyport::Timestamp test_now{std::chrono::seconds(1'795'000'000)};  // Wed, 18 Nov 2026 11:06:40 GMT
+constexpr sallyport::Timestamp test_now{
+    std::chrono::seconds(1'795'000'000)};  // Wed, 18 Nov 2026 11:06:40 GMT
 
 /// A server on a port of the kernel's choice that must start.
-inline std::unique_ptr<sallyport::serve::Server> serve_on_loopback(sallyport::http::Handler& handler,
-                                                                   sallyport::serve::ServerOptions options = {}) {
-    auto server = sallyport::serve::Server::start(std::move(options), handler, [] { return test_now; });
+inline std::unique_ptr<sallyport::serve::Server> serve_on_loopback(
+    sallyport::http::Handler& handler, sallyport::serve::ServerOptions options = {}) {
+    auto server =
+        sallyport::serve::Server::start(std::move(options), handler, [] { return test_now; });
     return std::move(server).value();
 }

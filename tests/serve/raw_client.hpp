@@ -11,11 +11,13 @@
 #include <string_view>
 #include <utility>
 
-/// A client that sends bytes as they are, to see what a server does with bytes that no library sends.
-/// Every wait ends after ten seconds, so that a silent server fails a test instead of hanging it.
+/// A client that sends bytes as they are, to see what a server does with bytes that no library
+/// sends. Every wait ends after ten seconds, so that a silent server fails a test instead of
+/// hanging it.
 class RawClient final {
 public:
-    explicit RawClient(std::uint16_t port, int family = AF_INET) : socket_(::socket(family, SOCK_STREAM, 0)) {
+    explicit RawClient(std::uint16_t port, int family = AF_INET)
+        : socket_(::socket(family, SOCK_STREAM, 0)) {
         const timeval patience{.tv_sec = 10, .tv_usec = 0};
         setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         setsockopt(socket_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

@@ -17,7 +17,9 @@ http::Reply echo(const http::Request& request) {
     return reply_text(request.method + " " + request.target + " [" + request.body + "]");
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, std::string_view part) {
+    return text.find(part) != std::string::npos;
+}
 
 constexpr std::string_view get = "GET /a?b=1 HTTP/1.1\r\nHost: x\r\n\r\n";
 
@@ -33,7 +35,8 @@ TEST_CASE("a request reaches the handler as it was sent, and its answer has a da
     RawClient client(server->port());
 
     const auto [head, body] = client.exchange(
-        "POST /apis/x%20y?watch=1 HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nContent-Length: 4\r\n\r\nbody");
+        "POST /apis/x%20y?watch=1 HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nContent-Length: "
+        "4\r\n\r\nbody");
 
     CHECK(seen.method == "POST");
     CHECK(seen.target == "/apis/x%20y?watch=1");
@@ -47,15 +50,18 @@ TEST_CASE("a request reaches the handler as it was sent, and its answer has a da
     CHECK(body == "hello");
 }
 
-TEST_CASE("a connection is kept for the next request, and pipelined requests are answered in order") {
+TEST_CASE(
+    "a connection is kept for the next request, and pipelined requests are answered in order") {
     FunctionHandler handler(echo);
     const auto server = serve_on_loopback(handler);
     RawClient client(server->port());
 
     for (int i = 0; i < 3; ++i) CHECK(client.exchange(get).second == "GET /a?b=1 []");
     CHECK(server->connections() == 1);
-    client.send("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n2"
-                "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.send(
+        "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: "
+        "1\r\n\r\n2"
+        "GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 
     CHECK(client.answer().second == "GET /1 []");
     CHECK(client.answer().second == "POST /2 [2]");
@@ -71,7 +77,8 @@ TEST_CASE("a chunked request body is put together, also when it comes byte by by
     RawClient client(server->port());
 
     const std::string request =
-        "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        "PUT /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     for (const char c : request) client.send({&c, 1});
 
     CHECK(client.answer().second == "PUT /c [abcde]");
@@ -102,8 +109,11 @@ TEST_CASE("a client that expects 100-continue is told to go on before it sends t
     CHECK(client.answer().second == "POST /e [abc]");
 }
 
-TEST_CASE("what cannot be a request, or is too large, is refused with its status and the connection ends") {
-    FunctionHandler handler([](const http::Request&) -> http::Reply { return reply_text("must not be reached"); });
+TEST_CASE(
+    "what cannot be a request, or is too large, is refused with its status and the connection "
+    "ends") {
+    FunctionHandler handler(
+        [](const http::Request&) -> http::Reply { return reply_text("must not be reached"); });
     const auto server = serve_on_loopback(handler, {.limits = {.body_max = 1000}});
     struct Row {
         const char* why;
@@ -117,7 +127,8 @@ TEST_CASE("what cannot be a request, or is too large, is refused with its status
         {"header over 16 KiB", "GET / HTTP/1.1\r\nHost: x\r\nX: " + large + "\r\n\r\n", "431"},
         {"announced body too large", post + "Content-Length: 2000000\r\n\r\n" + large, "413"},
         {"chunked body too large", chunked + "\r\n1e8480\r\n" + large + "\r\n0\r\n\r\n", "413"},
-        {"too large after a promise to wait", post + "Expect: 100-continue\r\nContent-Length: 2000\r\n\r\n", "413"},
+        {"too large after a promise to wait",
+         post + "Expect: 100-continue\r\nContent-Length: 2000\r\n\r\n", "413"},
         {"no HTTP", "hello\r\n\r\n", "400"},
         {"both lengths", chunked + "Content-Length: 3\r\n\r\n0\r\n\r\n", "400"},
         {"two lengths", post + "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "400"},
@@ -144,7 +155,8 @@ TEST_CASE("what cannot be a request, or is too large, is refused with its status
 
 TEST_CASE("a client that is slow with its request, its handshake or its next request is cut") {
     FunctionHandler handler(echo);
-    const auto server = serve_on_loopback(handler, {.limits = {.request_max = 100ms, .idle_max = 100ms}});
+    const auto server =
+        serve_on_loopback(handler, {.limits = {.request_max = 100ms, .idle_max = 100ms}});
     RawClient slow_header(server->port());
     RawClient slow_body(server->port());
     RawClient idle(server->port());
@@ -160,8 +172,10 @@ TEST_CASE("a client that is slow with its request, its handshake or its next req
 
 TEST_CASE("a handler that throws gives a 500, and what it said stays on our side") {
     std::atomic<int> told = 0;
-    FunctionHandler handler([](const http::Request&) -> http::Reply { throw Bug("the secret reason"); });
-    const auto server = serve_on_loopback(handler, {.on_failure = [&](std::string_view) { ++told; }});
+    FunctionHandler handler(
+        [](const http::Request&) -> http::Reply { throw Bug("the secret reason"); });
+    const auto server =
+        serve_on_loopback(handler, {.on_failure = [&](std::string_view) { ++told; }});
     RawClient client(server->port());
 
     const auto [head, body] = client.exchange(get);
@@ -182,7 +196,8 @@ TEST_CASE("a header that could split the answer is never sent") {
     });
     const auto server = serve_on_loopback(handler);
     const std::vector<std::pair<std::string, std::string>> bad = {
-        {"X-A", "a\r\nX-B: b"}, {"X-A", "a\nb"}, {"X-A", std::string("a\0b", 3)}, {"X A", "a"}, {"", "a"}, {"X:", "a"}};
+        {"X-A", "a\r\nX-B: b"}, {"X-A", "a\nb"}, {"X-A", std::string("a\0b", 3)},
+        {"X A", "a"},           {"", "a"},       {"X:", "a"}};
     for (const auto& field : bad) {
         name = field.first;
         value = field.second;
@@ -225,7 +240,8 @@ TEST_CASE("localhost is both loopback addresses on one port, and each address al
         const char* listen;
         bool v4, v6;
     };
-    for (const Row& row : {Row{"localhost:0", true, true}, {"127.0.0.1:0", true, false}, {"[::1]:0", false, true}}) {
+    for (const Row& row :
+         {Row{"localhost:0", true, true}, {"127.0.0.1:0", true, false}, {"[::1]:0", false, true}}) {
         CAPTURE(row.listen);
         const auto server = serve_on_loopback(handler, {.listen = row.listen});
 
@@ -240,10 +256,11 @@ TEST_CASE("localhost is both loopback addresses on one port, and each address al
 TEST_CASE("an address that cannot be read, or is taken, is refused with a sentence") {
     FunctionHandler handler(echo);
     const auto start = [&](std::string listen) {
-        return serve::Server::start({.listen = std::move(listen)}, handler, [] { return test_now; });
+        return serve::Server::start({.listen = std::move(listen)}, handler,
+                                    [] { return test_now; });
     };
-    for (const char* text : {"", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000", "::1:80",
-                             "example.com:80", "[::1:80"}) {
+    for (const char* text : {"", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x",
+                             "127.0.0.1:70000", "::1:80", "example.com:80", "[::1:80"}) {
         CAPTURE(text);
         const auto refused = start(text);
         REQUIRE_FALSE(refused.has_value());
@@ -269,7 +286,8 @@ TEST_CASE("one connection too many is closed at once, and there is room again wh
     third.send(get);
     CHECK(third.ended());
 
-    CHECK(has(second.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").first, "200"));
+    CHECK(has(second.exchange("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").first,
+              "200"));
     CHECK(second.ended());
     second.close();
     bool room = false;
@@ -294,7 +312,8 @@ TEST_CASE("many clients at once are all answered") {
         clients.emplace_back([&] {
             for (int i = 0; i < 10; ++i) {
                 RawClient client(server->port());
-                for (int r = 0; r < 20; ++r) right += client.exchange(get).second == "GET /a?b=1 []" ? 1 : 0;
+                for (int r = 0; r < 20; ++r)
+                    right += client.exchange(get).second == "GET /a?b=1 []" ? 1 : 0;
             }
         });
     }
@@ -304,7 +323,9 @@ TEST_CASE("many clients at once are all answered") {
     CHECK(handled == 1600);
 }
 
-TEST_CASE("HTTP/1.0 closes after the answer unless it asks to be kept, and absolute targets lose their origin") {
+TEST_CASE(
+    "HTTP/1.0 closes after the answer unless it asks to be kept, and absolute targets lose their "
+    "origin") {
     FunctionHandler handler(echo);
     const auto server = serve_on_loopback(handler);
     RawClient old(server->port());
@@ -312,5 +333,6 @@ TEST_CASE("HTTP/1.0 closes after the answer unless it asks to be kept, and absol
 
     CHECK(old.exchange("GET /old HTTP/1.0\r\n\r\n").second == "GET /old []");
     CHECK(old.ended());
-    CHECK(proxy.exchange("GET http://x:1/p?q HTTP/1.1\r\nHost: x:1\r\n\r\n").second == "GET /p?q []");
+    CHECK(proxy.exchange("GET http://x:1/p?q HTTP/1.1\r\nHost: x:1\r\n\r\n").second ==
+          "GET /p?q []");
 }

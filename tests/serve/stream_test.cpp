@@ -24,7 +24,8 @@ FunctionHandler streaming(const std::shared_ptr<Feed>& feed) {
 
 }  // namespace
 
-TEST_CASE("a stream arrives chunk by chunk while it grows, and the connection is kept after its end") {
+TEST_CASE(
+    "a stream arrives chunk by chunk while it grows, and the connection is kept after its end") {
     const auto feed = std::make_shared<Feed>();
     FunctionHandler handler = streaming(feed);
     const auto server = serve_on_loopback(handler);
@@ -92,7 +93,9 @@ TEST_CASE("a stream that nobody wakes is asked at least once a second") {
     CHECK(client.chunk().empty());
 }
 
-TEST_CASE("a client that does not read holds one chunk back, the rest stays in the stream, and then it is cut") {
+TEST_CASE(
+    "a client that does not read holds one chunk back, the rest stays in the stream, and then it "
+    "is cut") {
     const auto feed = std::make_shared<Feed>();
     FunctionHandler handler = streaming(feed);
     const auto server = serve_on_loopback(handler, {.limits = {.write_gap_max = 200ms}});
@@ -115,7 +118,8 @@ TEST_CASE("a client that reads slowly but steadily gets everything") {
     client.read_until("\r\n\r\n");
 
     std::thread source([&] {
-        for (int i = 0; i < 200; ++i) feed->push(std::string(50'000, static_cast<char>('a' + i % 26)));
+        for (int i = 0; i < 200; ++i)
+            feed->push(std::string(50'000, static_cast<char>('a' + i % 26)));
         feed->end();
     });
     std::size_t size = 0;
@@ -172,7 +176,8 @@ TEST_CASE("a stream that throws cuts the answer short, so that the client knows"
         reply.stream = std::make_unique<Throwing>();
         return reply;
     });
-    const auto server = serve_on_loopback(handler, {.on_failure = [&](std::string_view) { ++told; }});
+    const auto server =
+        serve_on_loopback(handler, {.on_failure = [&](std::string_view) { ++told; }});
     RawClient client(server->port());
 
     client.send(get);
@@ -182,7 +187,9 @@ TEST_CASE("a stream that throws cuts the answer short, so that the client knows"
     CHECK(told == 1);
 }
 
-TEST_CASE("stopping ends streams in order, lets an answer under way finish, closes the rest, and is quick") {
+TEST_CASE(
+    "stopping ends streams in order, lets an answer under way finish, closes the rest, and is "
+    "quick") {
     const auto feed = std::make_shared<Feed>();
     std::counting_semaphore<> handled(0);
     FunctionHandler handler([&](const http::Request& request) {
@@ -238,7 +245,8 @@ TEST_CASE("wakes from many threads while clients come and go do no harm") {
             });
         }
         for (int i = 0; i < 30; ++i) {
-            CHECK(feed->wait_for_streams(0));  // the one before could take what is meant for this one
+            CHECK(
+                feed->wait_for_streams(0));  // the one before could take what is meant for this one
             RawClient client(server->port());
             client.send(get);
             client.read_until("\r\n\r\n");

@@ -8,7 +8,8 @@
 class TemporaryDirectory final {
 public:
     TemporaryDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "sallyport-test-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "sallyport-test-XXXXXX").string();
         path_ = mkdtemp(pattern.data());
     }
     TemporaryDirectory(const TemporaryDirectory&) = delete;

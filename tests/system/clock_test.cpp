@@ -10,7 +10,9 @@
 using namespace sallyport;
 using namespace std::chrono_literals;
 
-TEST_CASE("the clock's sleeps end at or after their time, and a wall sleep at its longest at the latest") {
+TEST_CASE(
+    "the clock's sleeps end at or after their time, and a wall sleep at its longest at the "
+    "latest") {
     support::RealWorld world;
 
     const SteadyTime begun = world.clock.steady_now();
@@ -21,7 +23,8 @@ TEST_CASE("the clock's sleeps end at or after their time, and a wall sleep at it
     world.finish(world.clock.sleep_until_wall(world.clock.now() + 3600s, 20ms));
     CHECK(world.clock.steady_now() >= again + 20ms);
     CHECK(world.clock.steady_now() < again + 60s);
-    world.finish(world.clock.sleep_until_wall(world.clock.now() - 3600s, 3600s * 1000));  // due already
+    world.finish(
+        world.clock.sleep_until_wall(world.clock.now() - 3600s, 3600s * 1000));  // due already
     CHECK(world.clock.steady_now() < again + 60s);
 }
 

@@ -25,7 +25,8 @@ Task<void> append_and_count(Files& files, std::string path, std::string bytes, i
 }
 
 Task<void> wait_for(Loop& loop, int& done, int count) {
-    while (done < count) co_await loop.sleep_until(loop.steady_now() + std::chrono::milliseconds(1));
+    while (done < count)
+        co_await loop.sleep_until(loop.steady_now() + std::chrono::milliseconds(1));
 }
 
 }  // namespace
@@ -96,7 +97,8 @@ TEST_CASE("each failure has a kind that names the reaction, and says what was at
     const auto missing = disk.world.finish(disk.files.read(disk.path));
     CHECK(kind(missing) == ErrorKind::not_found);
     CHECK(missing.error().message == "read " + disk.path + ": no such file or directory");
-    CHECK(kind(disk.world.finish(disk.files.append(disk.at.path() + "/no/where", "x"))) == ErrorKind::not_found);
+    CHECK(kind(disk.world.finish(disk.files.append(disk.at.path() + "/no/where", "x"))) ==
+          ErrorKind::not_found);
     CHECK(kind(disk.world.finish(disk.files.read(disk.at.path()))) == ErrorKind::unavailable);
 
     // The device that is always full.
