@@ -15,7 +15,8 @@ import time
 from world import ROOT, Azure, Kubectl, Trouble, World, prepare, until
 
 TENANT = "11111111-1111-1111-1111-111111111111"
-SABOTEUR = ("55555555-5555-5555-5555-555555555555", "saboteur-secret")
+# Somebody else with rights on the same groups, as a Terraform pipeline has them.
+SABOTEUR = ("44444444-4444-4444-4444-444444444444", "terraform-secret")
 ALICE = "198.51.100.7"
 NEIGHBOUR = "198.51.100.8"
 STRANGER = "203.0.113.9"
@@ -99,12 +100,13 @@ class Demo:
         for group in members(self.saboteur.state(), NSG_RULES):
             yield from group
 
-    def rule_of(self, source):
-        """Our rule that lets this source in."""
-        for rule in self.rules():
-            if rule["name"].startswith("sp-") and source in str(rule["properties"]):
-                return rule
-        raise Trouble(f"no rule of ours names {source}")
+    def rules_of(self, source):
+        """Our rules that let this source in: one on the subnet's group, one on the interface's."""
+        found = [rule for rule in self.rules() if rule["name"].startswith("sp-") and
+                 f"{source}/" in str(rule["properties"])]
+        if not found:
+            raise Trouble(f"no rule of ours names {source}")
+        return found
 
     def foreign(self):
         """Rules of others, without what Azure itself changes in them."""
@@ -120,7 +122,7 @@ class Demo:
     def grant(self, name):
         return self.alice.get("accessgrant", name)
 
-    def wait_phase(self, name, kind, status, seconds=15, reason=None):
+    def wait(self, name, kind, status, seconds=15, reason=None):
         def there():
             grant = self.grant(name)
             one = condition(grant, kind)
@@ -139,17 +141,27 @@ class Demo:
 
     def account_and_policy(self):
         self.screen.step("1  an account and a policy: SSH to the web servers is closed to all")
-        before, words = self.finds("web01", {STRANGER: True})
-        self.screen.note(f"before: {words}, by a rule somebody left behind" if before
-                         else f"before: {words}")
+        _, words = self.finds("web01", {ALICE: True, NEIGHBOUR: True, STRANGER: False})
+        self.screen.note(f"before: {words}")
+        self.before = self.foreign()
         prepare(self.world)
         for name in ("account", "policy-web-ssh"):
             self.admin("apply", "-f", ROOT / f"examples/{name}.yaml")
         policy = until(lambda: self.ready("jitpolicy", "web-ssh"), 20, "policy web-ssh Ready")
-        agree, found = self.finds("web01", {STRANGER: False, ALICE: False})
+        agree, found = self.finds("web01", {ALICE: False, NEIGHBOUR: False, STRANGER: False})
         self.screen.check(f"policy web-ssh: Ready={condition(policy, 'Ready')['status']}", found,
                           agree)
-        self.before = self.foreign()
+        finding = until(lambda: self.finding("deny-ssh-internet"), 10, "a finding about db01")
+        agree, found = self.finds("db01", {ALICE: True})
+        self.screen.check(f"policy web-ssh: {finding}", found, agree)
+
+    def finding(self, word):
+        """The policy's finding that has this word in it."""
+        policy = self.admin.get("jitpolicy", "web-ssh")
+        for finding in (policy or {}).get("status", {}).get("findings", []):
+            if word in finding:
+                return finding
+        return None
 
     def ready(self, kind, name):
         thing = self.admin.get(kind, name)
@@ -159,7 +171,7 @@ class Demo:
         self.screen.step("2  alice applies a grant: the port opens for her address and no other")
         begun = time.monotonic()
         self.alice("apply", "-f", ROOT / "examples/grant-alice-web01.yaml")
-        self.wait_phase("alice-web01", "Active", "True")
+        self.wait("alice-web01", "Active", "True")
         took = time.monotonic() - begun
         agree, found = self.finds("web01", {ALICE: True, NEIGHBOUR: False, STRANGER: False})
         other, also = self.finds("web02", {ALICE: False})
@@ -167,62 +179,55 @@ class Demo:
                           f"{found}, {also}", agree and other)
 
     def edited(self):
-        self.screen.step("3  a saboteur widens our rule to the whole Internet: it is put back")
-        rule = self.rule_of(ALICE)
-        wide = {k: v for k, v in rule["properties"].items() if k != "provisioningState"}
-        wide["sourceAddressPrefix"] = "*"
-        wide.pop("sourceAddressPrefixes", None)
-        self.saboteur.put_rule(rule["id"], wide)
+        self.screen.step("3  a saboteur widens our rules to the whole Internet: they are put back")
+        for rule in self.rules_of(ALICE):
+            wide = {k: v for k, v in rule["properties"].items() if k != "provisioningState"}
+            wide["sourceAddressPrefix"] = "*"
+            wide.pop("sourceAddressPrefixes", None)
+            self.saboteur.put_rule(rule["id"], wide)
         until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
         begun = time.monotonic()
         self.screen.note(f"now {STRANGER} reaches web01:22")
         until(lambda: not self.open_from(STRANGER), 15, "the repair")
         took = time.monotonic() - begun
-        self.wait_phase("alice-web01", "Active", "True")
+        self.wait("alice-web01", "Active", "True")
         agree, found = self.finds("web01", {ALICE: True, STRANGER: False})
         self.screen.check(f"{self.claim('alice-web01')}, repaired after {took:.1f} s", found, agree)
 
     def shadowed(self):
         self.screen.step("4  somebody adds a wider allow of their own: it is reported, not touched")
-        ours = self.rule_of(ALICE)
-        group = ours["id"].rsplit("/", 1)[0]
-        rule_id = f"{group}/allow-ssh-just-for-today"
-        self.saboteur.put_rule(rule_id, {
-            "access": "Allow", "direction": "Inbound", "priority": 150, "protocol": "Tcp",
-            "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
-            "destinationAddressPrefix": "*", "destinationPortRange": "22"})
-
-        def reported():
-            for finding in (self.admin.get("jitpolicy", "web-ssh") or {}).get("status", {}).get(
-                    "findings", []):
-                if "allow-ssh-just-for-today" in finding:
-                    return finding
-            return None
-
-        finding = until(reported, 15, "a finding that names the rule")
+        name = "allow-ssh-just-for-today"
+        theirs = [f"{rule['id'].rsplit('/', 1)[0]}/{name}" for rule in self.rules_of(ALICE)]
+        for rule_id in theirs:
+            self.saboteur.put_rule(rule_id, {
+                "access": "Allow", "direction": "Inbound", "priority": 150, "protocol": "Tcp",
+                "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
+                "destinationAddressPrefix": "*", "destinationPortRange": "22"})
+        finding = until(lambda: self.finding(name), 15, "a finding that names the rule")
         agree, found = self.finds("web01", {STRANGER: True})
         self.screen.check(f"policy web-ssh: {finding}", found, agree)
-        self.saboteur.delete_rule(rule_id)
-        until(lambda: not reported(), 15, "the finding to go with the rule")
+        for rule_id in theirs:
+            self.saboteur.delete_rule(rule_id)
+        until(lambda: not self.finding(name), 15, "the finding to go with the rule")
         agree, found = self.finds("web01", {STRANGER: False})
         self.screen.check("policy web-ssh: no such finding, once its owner took it back", found,
                           agree)
 
     def deleted(self):
         self.screen.step("5  the saboteur deletes our rule: it is put back, since alice is owed it")
-        self.saboteur.delete_rule(self.rule_of(ALICE)["id"])
+        self.saboteur.delete_rule(self.rules_of(ALICE)[0]["id"])
         until(lambda: not self.open_from(ALICE), 10, "the sabotage to work")
         begun = time.monotonic()
         until(lambda: self.open_from(ALICE), 15, "the repair")
         took = time.monotonic() - begun
-        self.wait_phase("alice-web01", "Active", "True")
+        self.wait("alice-web01", "Active", "True")
         agree, found = self.finds("web01", {ALICE: True, STRANGER: False})
         self.screen.check(f"{self.claim('alice-web01')}, put back after {took:.1f} s", found, agree)
 
     def refused(self):
         self.screen.step("6  a grant for the whole Internet is refused, with the reason")
         self.alice("apply", "-f", ROOT / "examples/grant-wildcard.yaml")
-        grant = self.wait_phase("alice-from-anywhere", "Stalled", "True")
+        grant = self.wait("alice-from-anywhere", "Stalled", "True")
         stalled = condition(grant, "Stalled")
         agree, found = self.finds("web01", {STRANGER: False})
         self.screen.check(f"{stalled['reason']}: {stalled['message']}", found, agree)
@@ -240,7 +245,7 @@ class Demo:
         until(lambda: not self.open_from(source, vm),
               max(0, end.timestamp() - time.time()) + seconds, f"the end of {name}")
         late = time.time() - end.timestamp()
-        self.wait_phase(name, "Active", "False")
+        self.wait(name, "Active", "False")
         agree, found = self.finds(vm, {source: False, STRANGER: False})
         when = f"closed {late:.1f} s after its end" if late > 0.05 else "closed at its end"
         self.screen.check(self.claim(name), f"{found}, {when}", agree and late > -0.5)
@@ -248,16 +253,16 @@ class Demo:
     def ended_by_time(self):
         self.screen.step("8  a grant of ten seconds ends by the clock")
         self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
-        self.wait_phase("alice-short", "Active", "True")
+        self.wait("alice-short", "Active", "True")
         agree, found = self.finds("web02", {ALICE: True, STRANGER: False})
         self.screen.check(self.claim("alice-short"), found, agree)
         self.expire("alice-short", "web02", ALICE)
 
     def killed(self):
         self.screen.step("9  the controller is killed with -9; the next process keeps the end")
-        source = "198.51.100.20"
+        source = "198.51.100.20"  # within the grant's 198.51.100.16/28
         self.alice("apply", "-f", ROOT / "examples/grant-alice-survivor.yaml")
-        self.wait_phase("alice-survivor", "Active", "True")
+        self.wait("alice-survivor", "Active", "True")
         self.world.kill_controller()
         agree, found = self.finds("web01", {source: True, STRANGER: False})
         self.screen.check("nothing: nobody is there to claim", found, agree)
@@ -275,7 +280,7 @@ class Demo:
                           agree and resting == "Expired")
         self.alice("delete", "accessgrant", "alice-short", "--timeout=20s")
         self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
-        grant = self.wait_phase("alice-short", "Ready", "True", reason="AlreadyUsed")
+        grant = self.wait("alice-short", "Ready", "True", reason="AlreadyUsed")
         agree, found = self.finds("web02", {ALICE: False})
         self.screen.check(f"{self.claim('alice-short')}, though deleted and made anew", found,
                           agree and condition(grant, "Active")["status"] == "False")
