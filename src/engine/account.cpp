@@ -84,14 +84,17 @@ std::chrono::milliseconds Account::fresh_for() const {
     return std::max<std::chrono::milliseconds>(fresh_at_least, 3 * spec_.sweep_interval);
 }
 
-path::Observations Account::observations() const {
+void Account::read_accepted(const NsgId& nsg, const NsgState* state) {
+    observations_.insert_or_assign(nsg, state);
+}
+
+/// What has not been read for too long proves nothing any more; whoever stood on it looks again.
+void Account::drop_stale_reads() {
     const SteadyTime oldest = services_.clock.steady_now() - fresh_for();
-    path::Observations observed;
-    for (const auto& [id, lane] : lanes_) {
-        const NsgState* state = lane->observed();
-        if (state && state->read_sent >= oldest) observed.emplace(id, state);
-    }
-    return observed;
+    const auto dropped = std::erase_if(observations_, [&](const auto& each) {
+        return each.second->read_sent < oldest;
+    });
+    if (dropped > 0) host_.topology_changed(spec_.meta.key.name);
 }
 
 Task<Result<void>> Account::before_opening(NsgId nsg, nsg::Step step, std::string request_id) {
@@ -281,6 +284,7 @@ Task<void> Account::run() {
                                         {done ? std::string_view("succeeded") : to_text(done.error().kind)});
             note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
         }
+        drop_stale_reads();
         const std::chrono::milliseconds pause =
             gateway_ ? std::chrono::milliseconds(spec_.sweep_interval) : std::chrono::milliseconds(5s);
         const SteadyTime next = services_.clock.steady_now() + pause;

@@ -20,8 +20,8 @@ namespace sallyport::engine {
 /// What an account needs from the engine.
 class AccountHost {
 public:
-    virtual bool grants_complete() const = 0;
-    virtual bool policies_complete() const = 0;
+    virtual bool grants_complete(const std::string& account) const = 0;
+    virtual bool policies_complete(const std::string& account) const = 0;
     virtual Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                               std::string request_id) = 0;
     virtual void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
@@ -53,7 +53,7 @@ public:
     Lane* find_lane(const NsgId& nsg);
     std::map<NsgId, std::unique_ptr<Lane>>& lanes() { return lanes_; }
     /// Reads that are still young enough to prove anything.
-    path::Observations observations() const;
+    const path::Observations& observations() const { return observations_; }
     Ledger& ledger() { return ledger_; }
     /// Why the account does not work; empty: it does, as far as the last sweep showed.
     const std::optional<Error>& trouble() const { return trouble_; }
@@ -69,8 +69,9 @@ public:
     Gateway* gateway() override { return gateway_.get(); }
     Budget& budget() override { return budget_; }
     const CloudAccount& account() const override { return spec_; }
-    bool grants_complete() const override { return host_.grants_complete(); }
-    bool policies_complete() const override { return host_.policies_complete(); }
+    bool grants_complete() const override { return host_.grants_complete(spec_.meta.key.name); }
+    bool policies_complete() const override { return host_.policies_complete(spec_.meta.key.name); }
+    void read_accepted(const NsgId& nsg, const NsgState* state) override;
     Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) override;
     void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) override;
     void lane_changed(const std::set<std::string>& uids) override;
@@ -100,6 +101,7 @@ private:
     Task<void> refresh_service_tags();
     std::vector<ArmScope> scopes() const;
     void note_trouble(std::optional<Error> error);
+    void drop_stale_reads();
     std::chrono::milliseconds fresh_for() const;
 
     Services services_;
@@ -122,6 +124,7 @@ private:
     Part<VirtualMachine> machines_;
     std::optional<SteadyTime> tags_asked_;
     std::map<NsgId, std::unique_ptr<Lane>> lanes_;
+    path::Observations observations_;
     std::map<std::string, Preflight> preflights_;
     Event wake_;
     Scope scope_;  ///< last: its tasks use everything above

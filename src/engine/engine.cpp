@@ -93,8 +93,21 @@ Account* Engine::find_account(const std::string& name) {
     return it == accounts_.end() ? nullptr : it->second.get();
 }
 
-bool Engine::grants_complete() const { return filled_ && unseen_grants_.empty(); }
-bool Engine::policies_complete() const { return filled_ && unseen_policies_.empty(); }
+bool Engine::grants_complete(const std::string& account) const {
+    return filled_ && !untold_grants_.contains(account);
+}
+bool Engine::policies_complete(const std::string& account) const {
+    return filled_ && !untold_policies_.contains(account);
+}
+
+/// The last one of an account: its lanes may now remove what nobody claims.
+void Engine::told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
+                  const std::string& uid) {
+    const auto it = untold.find(account);
+    if (it == untold.end() || it->second.erase(uid) == 0 || !it->second.empty()) return;
+    untold.erase(it);
+    wake_lanes();
+}
 
 void Engine::on_change(const ObjectRef& ref) {
     if (!filled_) {
@@ -118,17 +131,18 @@ void Engine::fill() {
     filled_ = true;
     services_.store.each_account([&](const CloudAccount& account) { account_queue_.add(account.meta.key.name); });
     services_.store.each_policy([&](const JitPolicy& policy) {
-        unseen_policies_.insert(policy.meta.uid);
+        untold_policies_[policy.account].insert(policy.meta.uid);
         on_policy_change(policy.meta.key);
     });
     services_.store.each_record([&](const AccessRecord& record) {
         if (!life::is_live(record)) return;
-        unseen_grants_.insert(record.grant_uid);
+        untold_grants_[record.account].insert(record.grant_uid);
+        unlooked_.insert(record.grant_uid);
         if (!record.closed()) deadlines_.set(record.grant_uid, life::end_of(record));
         on_record_change(record.meta.key.name);
     });
     services_.store.each_grant([&](const AccessGrant& grant) { on_grant_change(grant.meta.key); });
-    if (unseen_grants_.empty()) first_look_done_ = true;
+    if (unlooked_.empty()) first_look_done_ = true;
 }
 
 Engine::GrantEntry& Engine::note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id) {

@@ -44,8 +44,8 @@ public:
     static void declare_metrics(Metrics& metrics);
 
     // AccountHost
-    bool grants_complete() const override;
-    bool policies_complete() const override;
+    bool grants_complete(const std::string& account) const override;
+    bool policies_complete(const std::string& account) const override;
     Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                       std::string request_id) override;
     void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
@@ -76,7 +76,6 @@ private:
         bool deleting = false;
         std::set<std::string> active_grants;
         std::set<NsgId> claimed;
-        bool claims_told = false;
         int failures = 0;
     };
 
@@ -91,6 +90,8 @@ private:
     GrantEntry& note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id);
     void note_active(const std::string& uid, GrantEntry& entry, const AccessRecord* record);
     void wake_lanes();
+    void told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
+              const std::string& uid);
     Task<void> run_deadlines();
     void tick(Timestamp now);
     Task<void> work(KeyQueue& queue, Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
@@ -130,8 +131,10 @@ private:
     std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
     bool filled_ = false;
     bool first_look_done_ = false;
-    std::set<std::string> unseen_grants_;    ///< uids whose claims were not told yet
-    std::set<std::string> unseen_policies_;  ///< likewise
+    std::set<std::string> unlooked_;  ///< uids of records that nobody has looked at since the start
+    /// By account: uids whose claims the lanes have not been told since the start.
+    std::map<std::string, std::set<std::string>> untold_grants_;
+    std::map<std::string, std::set<std::string>> untold_policies_;
     KeyQueue grant_queue_;
     KeyQueue policy_queue_;
     KeyQueue account_queue_;

@@ -52,7 +52,6 @@ struct Engine::Observed {
     life::View view;
     std::optional<AccessRecord> record;        ///< of this uid
     std::optional<AccessRecord> other_record;  ///< under the same name, another uid's
-    path::Observations observations;
     Account* account = nullptr;
 };
 
@@ -147,8 +146,7 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
         all_read = all_read && lane.observed();
         if (lane.observed()) oldest = std::min(oldest.value_or(SteadyTime::max()), lane.observed()->read_sent);
     }
-    out.observations = out.account->observations();
-    view.observed = &out.observations;
+    view.observed = &out.account->observations();
     if (oldest && all_read) {
         const auto age = std::chrono::ceil<seconds>(services_.clock.steady_now() - *oldest);
         view.proof_read = services_.clock.now() - age;
@@ -158,7 +156,7 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
                                        .rules = view.record->rules,
                                        .uid = uid,
                                        .not_before = std::move(not_before)};
-    view.proof = path::judge(question, out.account->topology(), out.observations, settings_.owner);
+    view.proof = path::judge(question, out.account->topology(), out.account->observations(), settings_.owner);
 }
 
 void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan) {
@@ -172,9 +170,9 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         Lane* lane = account->find_lane(nsg);
         if (lane && !plan.claims.contains(nsg)) lane->withdraw_grant(uid);
     }
-    bool told = true;
+    bool all_told = true;
     for (auto& [nsg, claim] : plan.claims) {
-        told = told && claim.wanted_known;
+        all_told = all_told && claim.wanted_known;
         entry.claimed.insert(nsg);
         Lane& lane = account->lane(nsg);
         lane.claim(std::move(claim));
@@ -183,7 +181,7 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         const auto wait = services_.clock.now() - *plan.read_since;
         if (!lane.observed() || lane.observed()->read_sent < now - wait) lane.want_read();
     }
-    if (told && unseen_grants_.erase(uid) > 0 && unseen_grants_.empty()) wake_lanes();
+    if (all_told) told(untold_grants_, entry.account, uid);
 }
 
 Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
@@ -196,9 +194,9 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         observe(uid, found->second, observed);
         plan = life::plan(observed.view, now);
         tell_lanes(uid, found->second, observed.account, plan);
-        if (!observed.account && !observed.view.record) unseen_grants_.erase(uid);
     }
-    if (!first_look_done_ && unseen_grants_.empty()) first_look_done_ = true;
+    unlooked_.erase(uid);
+    if (!first_look_done_ && unlooked_.empty()) first_look_done_ = true;
 
     bool again_now = false;
     for (life::StoreStep& step : plan.steps) {
@@ -245,7 +243,7 @@ void Engine::forget_if_gone(const std::string& uid) {
     const auto newest = grant_uids_.find(it->second.key);
     if (newest != grant_uids_.end() && newest->second == uid) grant_uids_.erase(newest);
     deadlines_.clear(uid);
-    unseen_grants_.erase(uid);
+    told(untold_grants_, it->second.account, uid);
     grants_.erase(it);
 }
 

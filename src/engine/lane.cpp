@@ -124,6 +124,7 @@ void Lane::accept_read(NsgState state) {
     });
     const bool was_asked = std::exchange(tell_of_read_, false);
     observed_ = std::move(state);
+    host_.read_accepted(nsg_, &*observed_);
     refused_priorities_.clear();
     if (!changed && !settles && !was_asked) return;
     settle();
@@ -242,6 +243,16 @@ Task<void> Lane::run() {
     }
 }
 
+bool Lane::still_wanted(const nsg::Step& step) const {
+    if (step.of == MarkKind::policy) return policies_.contains(step.uid);
+    const auto claim = grants_.find(step.uid);
+    if (claim == grants_.end() || !claim->second.may_open) return false;
+    if (services_.clock.now() >= claim->second.end) return false;
+    return std::ranges::any_of(claim->second.wanted, [&](const nsg::RuleContent& content) {
+        return nsg::content_key(content) == step.content;
+    });
+}
+
 Task<void> Lane::follow(nsg::Step step) {
     const Urgency urgency = urgency_of(step);
     const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
@@ -251,11 +262,9 @@ Task<void> Lane::follow(nsg::Step step) {
     if (step.effect == WriteEffect::opens) {
         done = co_await host_.before_opening(nsg_, step, end.request_id);
         // The looks take time; what they saw must still hold.
-        const auto claim = grants_.find(step.uid);
-        const bool stale = step.of == MarkKind::grant &&
-                           (claim == grants_.end() || !claim->second.may_open ||
-                            services_.clock.now() >= claim->second.end);
-        if (done && stale) done = Error{ErrorKind::conflict, "the grant ended before its opening left"};
+        if (done && !still_wanted(step)) {
+            done = Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
+        }
         if (!done) {
             end.ended = services_.clock.now();  // it never left
             end.error = done.error();

@@ -30,6 +30,8 @@ public:
     virtual const CloudAccount& account() const = 0;
     virtual bool grants_complete() const = 0;
     virtual bool policies_complete() const = 0;
+    /// A newer read of the NSG was accepted; `state` stays where it is and is replaced in place.
+    virtual void read_accepted(const NsgId& nsg, const NsgState* state) = 0;
     /// The last look before an opening write leaves: grant read live, write recorded, journal and head
     /// durable. An error: the write must not go out.
     virtual Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) = 0;
@@ -95,6 +97,7 @@ private:
     void replan();
     void start_startable();
     bool may_start(const nsg::Step& step, bool closing_due) const;
+    bool still_wanted(const nsg::Step& step) const;
     SteadyTime next_wake() const;
     Task<void> follow(nsg::Step step);
     Task<Result<void>> write(const nsg::Step& step, WriteEnd& end);

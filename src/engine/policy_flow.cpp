@@ -58,8 +58,7 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
         if (lane && !claimed.contains(nsg)) lane->withdraw_policy(uid);
     }
     entry.claimed = std::move(claimed);
-    entry.claims_told = true;
-    if (unseen_policies_.erase(uid) > 0 && unseen_policies_.empty()) wake_lanes();
+    told(untold_policies_, entry.account, uid);
 
     for (const NsgId& nsg : entry.claimed) {
         for (const nsg::PolicyVerdict& verdict : account.lane(nsg).last_plan().policies) {
@@ -174,7 +173,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const ObjectKey key = found->second.key;
     const JitPolicy* stored = services_.store.policy(key);
     if (!stored || stored->meta.uid != uid) {
-        unseen_policies_.erase(uid);
+        told(untold_policies_, found->second.account, uid);
         nudge_grants_of(key, uid);  // a policy that is gone ends its grants; its lockdown stays
         if (Account* account = find_account(found->second.account)) {
             for (const NsgId& nsg : found->second.claimed) account->lane(nsg).withdraw_policy(uid);
@@ -195,7 +194,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
         if (found->second.standing->problems.empty() && account->swept()) {
             claim_lockdown(uid, found->second, policy, *account);
         } else if (!found->second.standing->problems.empty()) {
-            unseen_policies_.erase(uid);
+            told(untold_policies_, found->second.account, uid);
         }
         std::set<std::string> groups;
         for (const NsgId& nsg : found->second.claimed) groups.emplace(nsg.id().resource_group());
