@@ -59,7 +59,8 @@ Result<JournalEntry> parse_line(std::string_view line) {
 Result<JournalText> verify(std::string_view text) {
     JournalText found;
     std::string_view rest = text;
-    for (std::size_t line_end = rest.find('\n'); line_end != rest.npos; line_end = rest.find('\n')) {
+    for (std::size_t line_end = rest.find('\n'); line_end != rest.npos;
+         line_end = rest.find('\n')) {
         Result<JournalEntry> entry = parse_line(rest.substr(0, line_end));
         rest.remove_prefix(line_end + 1);
         const bool last = rest.find('\n') == rest.npos;
@@ -68,7 +69,8 @@ Result<JournalText> verify(std::string_view text) {
             return std::move(entry).error().context(fmt::format("after entry {}", found.tail.seq));
         }
         if (entry->seq != found.tail.seq + 1 || entry->prev_hash != found.tail.hash) {
-            return invalid(fmt::format("entry {} does not follow entry {}", entry->seq, found.tail.seq));
+            return invalid(
+                fmt::format("entry {} does not follow entry {}", entry->seq, found.tail.seq));
         }
         found.tail = *std::move(entry);
         found.valid_size = text.size() - rest.size();
@@ -101,8 +103,9 @@ Task<Result<JournalEntry>> FileJournal::tail(std::string account) {
     Result<JournalText> found = verify(*text);
     if (!found) co_return std::move(found).error().context(path(account));
     if (found->valid_size < text->size()) {
-        log_.warn("journal.torn_tail", {{"account", account},
-                                        {"bytes", static_cast<std::int64_t>(text->size() - found->valid_size)}});
+        log_.warn("journal.torn_tail",
+                  {{"account", account},
+                   {"bytes", static_cast<std::int64_t>(text->size() - found->valid_size)}});
         Result<void> cut = co_await files_.truncate(path(account), found->valid_size);
         if (!cut) co_return std::move(cut).error().context("cut a torn tail");
     }

@@ -17,15 +17,15 @@ Result<JournalEntry> parse_line(std::string_view line);
 
 /// What a journal's text holds.
 struct JournalText {
-    JournalEntry tail = {};     ///< the newest entry; seq 0: none
+    JournalEntry tail = {};      ///< the newest entry; seq 0: none
     std::size_t valid_size = 0;  ///< bytes up to and including the tail's line
 };
-/// Follows the chain from the first entry. What comes after the last whole line is a torn tail and left
-/// out; a broken link before it is `invalid` and named.
+/// Follows the chain from the first entry. What comes after the last whole line is a torn tail and
+/// left out; a broken link before it is `invalid` and named.
 Result<JournalText> verify(std::string_view text);
 
-/// One file for each account, `<directory>/<account>.jsonl`, appended and synced. Each entry goes to the
-/// log as well.
+/// One file for each account, `<directory>/<account>.jsonl`, appended and synced. Each entry goes
+/// to the log as well.
 class FileJournal final : public Journal {
 public:
     FileJournal(Files& files, Log& log, std::string directory)
