@@ -100,10 +100,10 @@ std::string target_list(const PolicyStanding& standing) {
 void check_families(const Case& c, const ResolvedTarget& target, Problems& problems) {
     if (!c.view.topology || !*c.view.topology) return;
     const auto ways = path::ways_to(**c.view.topology, target.id);
-    if (!ways || ways->empty()) return;
+    if (!ways || ways->empty() || c.grant.sources.empty()) return;
     for (const std::string& text : c.grant.sources) {
+        if (unusable("", text)) return;  // told already
         const auto source = Cidr::parse(text);
-        if (!source) return;
         for (const path::Way& way : *ways) {
             if (way.destination.family == source->family()) return;
         }

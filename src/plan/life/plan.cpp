@@ -43,6 +43,37 @@ void retire(Plan& plan, const View& view, Timestamp ended, Timestamp now) {
 
 // ---- before there is a record
 
+/// Deny rules of others that would stop it, as far as NSGs have been read.
+std::optional<access::Decision> denied_on_the_way(const View& view, const access::Authorised& yes,
+                                                  const Topology& topology) {
+    if (!view.observed) return std::nullopt;
+    const JitPolicy& policy = **view.asked.policy;
+    const std::vector<RecordedRule> none;
+    const path::GrantProof proof =
+        path::judge({.request = yes.request,
+                     .rules = none,
+                     .uid = view.asked.grant->meta.uid,
+                     .grants_from = (*view.asked.account)->bands.grants.from},
+                    topology, *view.observed, view.owner);
+    if (!proof.foreign_denies.empty() && !policy.network.override_foreign_deny) {
+        return access::Refused{
+            {{"ForeignDeny",
+              fmt::format(
+                  "ForeignDeny({}): a deny rule of somebody else stands in the way, and policy {} "
+                  "respects it (spec.network.foreignDeny); have the rule changed, or the policy "
+                  "say "
+                  "Override",
+                  join(proof.foreign_denies, ", "), policy.meta.key)}}};
+    }
+    if (proof.blocked_by.empty()) return std::nullopt;
+    return access::Refused{
+        {{"Blocked",
+          fmt::format("Blocked by {}: that deny rule of somebody else has a smaller number than "
+                      "any of the band of account {} (spec.priorities.grants), so nothing could "
+                      "open behind it; have it changed",
+                      join(proof.blocked_by, ", "), (*view.asked.account)->meta.key.name)}}};
+}
+
 /// What the request would need is looked at before the record is used up for it.
 std::optional<access::Decision> look_ahead(const View& view, const access::Authorised& yes) {
     if (!view.asked.topology || !*view.asked.topology) {
@@ -61,19 +92,7 @@ std::optional<access::Decision> look_ahead(const View& view, const access::Autho
                                  "spec.network.sources have no address family in common "
                                  "with the virtual machines asked for; name others"}}};
     }
-    const JitPolicy& policy = **view.asked.policy;
-    if (!view.observed || policy.network.override_foreign_deny) return std::nullopt;
-    const std::vector<RecordedRule> none;
-    const path::GrantProof proof =
-        path::judge({.request = yes.request, .rules = none, .uid = view.asked.grant->meta.uid},
-                    topology, *view.observed, view.owner);
-    if (proof.foreign_denies.empty()) return std::nullopt;
-    return access::Refused{
-        {{"ForeignDeny",
-          fmt::format("ForeignDeny({}): a deny rule of somebody else stands in the way, "
-                      "and policy {} respects it (spec.network.foreignDeny); have the "
-                      "rule changed, or the policy say Override",
-                      join(proof.foreign_denies, ", "), policy.meta.key)}}};
+    return denied_on_the_way(view, yes, topology);
 }
 
 void begin(Plan& plan, const View& view, const access::Authorised& yes, Timestamp now) {
@@ -198,7 +217,7 @@ Plan plan_closing(const View& view, const Ending& over, Timestamp now) {
                          "grant.ended",
                          over.message});
     }
-    sooner(plan.next, overdue_from(view, over), now);
+    if (const auto alarm = overdue_from(view, over)) sooner(plan.next, *alarm, now);
     publish(plan, view, state_while_closing(view, over, now), now);
     return plan;
 }
@@ -267,7 +286,7 @@ Plan plan_closed(const View& view, const Ending& over, Timestamp now) {
     if (!settled && view.proof.gone == Truth::no) {
         plan.closing = true;
         plan.end = over.at;
-        sooner(plan.next, overdue_from(view, over), now);
+        if (const auto alarm = overdue_from(view, over)) sooner(plan.next, *alarm, now);
         publish(plan, view, state_while_closing(view, over, now), now);
         return plan;
     }

@@ -220,14 +220,22 @@ State state_while_owed(const View& view, const Wanted& wanted) {
                     Truth::unknown);
 }
 
-Timestamp overdue_from(const View& view, const Ending& over) {
+std::optional<Timestamp> overdue_from(const View& view, const Ending& over) {
     const auto& account = view.asked.account;
-    return over.at + (account && *account ? (*account)->alert_after : alert_after_default);
+    const seconds bound = account && *account ? (*account)->alert_after : alert_after_default;
+    if (!view.record->closed()) return over.at + bound;
+    // What lands late is late since it was seen, not since the grant's end.
+    const Condition* ready = find_condition(view.published, "Ready");
+    if (ready && ready->reason == "CloseFailing") return over.at;
+    const Condition* late = find_condition(view.published, "Reconciling");
+    if (!late || late->reason != "LateOpen") return std::nullopt;
+    return late->changed + bound;
 }
 
 State state_while_closing(const View& view, const Ending& over, Timestamp now) {
     const bool refused = std::ranges::any_of(view.lanes, &LaneReport::closing_failing);
-    const bool overdue = now >= overdue_from(view, over) && !view.settling;
+    const auto alarm = overdue_from(view, over);
+    const bool overdue = alarm && now >= *alarm && !view.settling;
     State state{.reason = "Closing",
                 .reconciling = "Closing",
                 .active = Truth::yes,

@@ -30,8 +30,8 @@ State state_while_closing(const View& view, const Ending& over, Timestamp now);
 /// Of one that is proven closed.
 State state_when_closed(const View& view, const Ending& over);
 
-/// The earliest time from which a closing that is not proven is an alarm.
-Timestamp overdue_from(const View& view, const Ending& over);
+/// From when on a closing that is not proven is an alarm; nullopt: it has not been seen before.
+std::optional<Timestamp> overdue_from(const View& view, const Ending& over);
 
 /// The whole status for a state. What did not change since it was published stays as it was, proof
 /// sentences and transition times included.
