@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apiserver/rules.hpp"
-#include "apiserver/yaml.hpp"
+#include "codec/yaml.hpp"
 
 namespace sallyport::apiserver {
 
@@ -122,7 +122,7 @@ std::vector<std::string> shipped_crds() {
 
 Result<void> Resources::read_builtins() {
     const TwinLookup none = [](const std::string&) { return RuleTwin(); };
-    Result<Json> kinds = schema_from_yaml(embedded_builtins().front());
+    Result<Json> kinds = codec::parse_yaml(embedded_builtins().front());
     if (!kinds) return std::move(kinds).error();
     for (const Json& source : *kinds) {
         if (source.at("kind") == "ObjectMeta") {
@@ -140,7 +140,7 @@ Result<void> Resources::read_builtins() {
 }
 
 Result<void> Resources::read_crd(const std::string& text) {
-    Result<Json> crd = schema_from_yaml(text);
+    Result<Json> crd = codec::parse_yaml(text);
     if (!crd) return std::move(crd).error();
     try {
         const std::string name = crd->at("metadata").at("name").get<std::string>();
