@@ -14,10 +14,10 @@
 /// Bodies of Azure Resource Manager and Entra ID, and the model's values (FACTS 1 to 4).
 ///
 /// Lenient: members that are not needed are ignored, missing ones have Azure's meaning (no
-/// provisioningState is Succeeded), spelling is made canonical. Never generous where it would claim more
-/// than was read: an NSG, address or reference that is there but cannot be read is an error of the whole
-/// answer (`unavailable`), since leaving it out would say that it does not exist. Parts of a *rule* that
-/// cannot be read become `Unreadable`, which proofs count against us both ways.
+/// provisioningState is Succeeded), spelling is made canonical. Never generous where it would claim
+/// more than was read: an NSG, address or reference that is there but cannot be read is an error of
+/// the whole answer (`unavailable`), since leaving it out would say that it does not exist. Parts
+/// of a *rule* that cannot be read become `Unreadable`, which proofs count against us both ways.
 ///
 /// All functions take body text, survive anything, and never throw.
 namespace sallyport::codec {
@@ -59,8 +59,9 @@ Result<Page<ArmDenyAssignment>> decode_deny_assignments(std::string_view body);
 /// A tag with a prefix that cannot be read is left out: then it does not resolve.
 Result<ServiceTagList> decode_service_tags(std::string_view body);
 
-/// The body of a rule's PUT. One element is written in the singular, several in the plural; tags and `*`
-/// stand alone, and a side has prefixes or groups, not both (`Bug` otherwise: no plan makes such a rule).
+/// The body of a rule's PUT. One element is written in the singular, several in the plural; tags
+/// and `*` stand alone, and a side has prefixes or groups, not both (`Bug` otherwise: no plan makes
+/// such a rule).
 std::string encode_rule(const SecurityRule& rule);
 
 /// An answer that refused something. `now` is the answer's own `Date` where it has one.
@@ -71,11 +72,11 @@ struct ErrorAnswer {
     std::string_view correlation_id = {};
     Timestamp now{};
 };
-/// Kind by FACTS 1.3, from the status and from the codes, which are looked for in `details` as well.
-/// `reason` is of SURFACES 7.0, with its argument where the answer tells: `MissingPermission(action)`,
-/// `DenyAssignment(id)`, `PolicyDenied(assignment)`, `Locked(id)`, `Throttled`, `SurfaceBusy`,
-/// `SurfaceFailed` (an operation that ended so for a reason we do not know). `code` is the most telling
-/// code of the body. Bodies that are not ARM's are tolerated.
+/// Kind by FACTS 1.3, from the status and from the codes, which are looked for in `details` as
+/// well. `reason` is of SURFACES 7.0, with its argument where the answer tells:
+/// `MissingPermission(action)`, `DenyAssignment(id)`, `PolicyDenied(assignment)`, `Locked(id)`,
+/// `Throttled`, `SurfaceBusy`, `SurfaceFailed` (an operation that ended so for a reason we do not
+/// know). `code` is the most telling code of the body. Bodies that are not ARM's are tolerated.
 Error decode_error(const ErrorAnswer& answer);
 
 enum class ArmOperationStatus { running, succeeded, failed, canceled };
@@ -83,7 +84,8 @@ struct ArmOperation {
     ArmOperationStatus status = ArmOperationStatus::running;
     std::optional<Error> error = {};  ///< when failed or canceled
 };
-/// The body of a poll of `Azure-AsyncOperation` (FACTS 1.4): any word that is not terminal is running.
+/// The body of a poll of `Azure-AsyncOperation` (FACTS 1.4): any word that is not terminal is
+/// running.
 Result<ArmOperation> decode_operation(std::string_view body, std::string_view correlation_id = {});
 
 /// Whole seconds or an HTTP date; nullopt: neither. Never negative, at most an hour.

@@ -31,15 +31,19 @@ void collect_codes(const json& error, int depth, std::vector<ArmCode>& out) {
     if (const auto details = error.find("details"); details != error.end() && details->is_array()) {
         for (const json& detail : *details) collect_codes(detail, depth + 1, out);
     }
-    if (const auto inner = error.find("innererror"); inner != error.end()) collect_codes(*inner, depth + 1, out);
+    if (const auto inner = error.find("innererror"); inner != error.end())
+        collect_codes(*inner, depth + 1, out);
 }
 
 bool is_code(const ArmCode& code, std::initializer_list<std::string_view> names) {
-    return std::ranges::any_of(names, [&](std::string_view name) { return equals_ignoring_case(code.code, name); });
+    return std::ranges::any_of(
+        names, [&](std::string_view name) { return equals_ignoring_case(code.code, name); });
 }
 
-const ArmCode* find_code(const std::vector<ArmCode>& codes, std::initializer_list<std::string_view> names) {
-    const auto found = std::ranges::find_if(codes, [&](const ArmCode& code) { return is_code(code, names); });
+const ArmCode* find_code(const std::vector<ArmCode>& codes,
+                         std::initializer_list<std::string_view> names) {
+    const auto found =
+        std::ranges::find_if(codes, [&](const ArmCode& code) { return is_code(code, names); });
     return found == codes.end() ? nullptr : &*found;
 }
 
@@ -53,7 +57,8 @@ std::string_view between(std::string_view text, std::string_view before, std::st
 }
 
 std::string with_argument(std::string_view reason, std::string_view argument) {
-    return argument.empty() ? std::string(reason) : fmt::format("{}({})", reason, argument.substr(0, 512));
+    return argument.empty() ? std::string(reason)
+                            : fmt::format("{}({})", reason, argument.substr(0, 512));
 }
 
 /// FACTS 8.6: in `additionalInfo`, else inside the message as JSON text.
@@ -75,13 +80,15 @@ struct Verdict {
 
 /// By the codes alone; nullopt: they say nothing that the status does not.
 std::optional<Verdict> verdict_of_codes(const std::vector<ArmCode>& codes, const json& error) {
-    if (const ArmCode* code = find_code(codes, {"AuthorizationFailed", "LinkedAuthorizationFailed"})) {
+    if (const ArmCode* code =
+            find_code(codes, {"AuthorizationFailed", "LinkedAuthorizationFailed"})) {
         const std::string_view action = between(code->message, "perform action '", "'");
         return Verdict{ErrorKind::denied, with_argument("MissingPermission", action), code};
     }
     if (const ArmCode* code = find_code(codes, {"RequestDisallowedByPolicy"})) {
         return Verdict{ErrorKind::denied,
-                       with_argument("PolicyDenied", policy_assignment(error, code->message)), code};
+                       with_argument("PolicyDenied", policy_assignment(error, code->message)),
+                       code};
     }
     if (const ArmCode* code = find_code(codes, {"DenyAssignmentAuthorizationFailed"})) {
         std::string_view id = between(code->message, "deny assignment with name '", "'");
@@ -96,17 +103,17 @@ std::optional<Verdict> verdict_of_codes(const std::vector<ArmCode>& codes, const
         return Verdict{ErrorKind::conflict, "", code};
     }
     // Some resource is busy: one lane waits. Not quota, although it may come with a 429.
-    const ArmCode* busy =
-        find_code(codes, {"AnotherOperationInProgress", "RetryableErrorDueToAnotherOperation",
-                          "ReferencedResourceNotProvisioned", "CanceledAndSupersededDueToAnotherOperation"});
+    const ArmCode* busy = find_code(
+        codes, {"AnotherOperationInProgress", "RetryableErrorDueToAnotherOperation",
+                "ReferencedResourceNotProvisioned", "CanceledAndSupersededDueToAnotherOperation"});
     if (busy == nullptr) busy = find_code(codes, {"RetryableError"});
     if (busy != nullptr) return Verdict{ErrorKind::conflict, "SurfaceBusy", busy};
     const auto throttled = std::ranges::find_if(
         codes, [](const ArmCode& code) { return code.code.ends_with("Throttled"); });
     if (throttled != codes.end()) return Verdict{ErrorKind::throttled, "Throttled", &*throttled};
     if (const ArmCode* code =
-            find_code(codes, {"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound", "NotFound",
-                              "SubscriptionNotFound"})) {
+            find_code(codes, {"ResourceNotFound", "ResourceGroupNotFound", "ParentResourceNotFound",
+                              "NotFound", "SubscriptionNotFound"})) {
         return Verdict{ErrorKind::not_found, "", code};
     }
     if (const ArmCode* code = find_code(codes, {"PreconditionFailed"})) {
@@ -131,13 +138,15 @@ std::string short_text(std::string_view text) {
         out += byte < 0x20 || byte == 0x7F ? ' ' : c;
     }
     // Not to end inside a character, which JSON could not carry.
-    while (text.size() > message_max && !out.empty() && (static_cast<unsigned char>(out.back()) & 0x80U) != 0) {
+    while (text.size() > message_max && !out.empty() &&
+           (static_cast<unsigned char>(out.back()) & 0x80U) != 0) {
         out.pop_back();
     }
     return out;
 }
 
-std::string message_of(const ErrorAnswer& answer, const std::vector<ArmCode>& codes, const ArmCode* decided) {
+std::string message_of(const ErrorAnswer& answer, const std::vector<ArmCode>& codes,
+                       const ArmCode* decided) {
     const auto said = [](const ArmCode& code) {
         if (code.code.empty()) return code.message;
         return code.message.empty() ? code.code : code.code + ": " + code.message;
@@ -155,9 +164,11 @@ std::string message_of(const ErrorAnswer& answer, const std::vector<ArmCode>& co
 json error_object(std::string_view body) {
     auto parsed = parse_json(body);
     if (!parsed || !parsed->is_object()) return nullptr;
-    if (const auto error = parsed->find("error"); error != parsed->end() && error->is_object()) return *error;
+    if (const auto error = parsed->find("error"); error != parsed->end() && error->is_object())
+        return *error;
     // `{"Message": "…"}` of some providers (FACTS 1.2), and bodies that are the error itself.
-    if (const auto message = parsed->find("Message"); message != parsed->end()) return {{"message", *message}};
+    if (const auto message = parsed->find("Message"); message != parsed->end())
+        return {{"message", *message}};
     return *parsed;
 }
 
@@ -181,7 +192,8 @@ Error classified(const ErrorAnswer& answer, const json& body_error) {
     error.status = answer.status;
     error.correlation_id = std::string(answer.correlation_id);
     error.retry_after = parse_retry_after(answer.retry_after, answer.now);
-    if (error.kind == ErrorKind::throttled && !error.retry_after) error.retry_after = throttled_default;
+    if (error.kind == ErrorKind::throttled && !error.retry_after)
+        error.retry_after = throttled_default;
     if (verdict.from != nullptr) {
         error.code = verdict.from->code;
     } else if (!codes.empty()) {
@@ -197,13 +209,16 @@ std::optional<std::int64_t> read_loose_number(const Field& field) {
     const std::string text = read_loose_text(field);
     std::int64_t value = 0;
     const auto [at, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || failure != std::errc() || at != text.data() + text.size()) return std::nullopt;
+    if (text.empty() || failure != std::errc() || at != text.data() + text.size())
+        return std::nullopt;
     return value;
 }
 
 }  // namespace
 
-Error decode_error(const ErrorAnswer& answer) { return classified(answer, error_object(answer.body)); }
+Error decode_error(const ErrorAnswer& answer) {
+    return classified(answer, error_object(answer.body));
+}
 
 Result<ArmOperation> decode_operation(std::string_view body, std::string_view correlation_id) {
     auto document = parse_json(body);
@@ -245,13 +260,15 @@ std::optional<seconds> parse_retry_after(std::string_view header, Timestamp now)
 Result<TokenAnswer> decode_token(std::string_view body) {
     // Never `decode_body`: its messages show values, and the value here is a token.
     const auto document = parse_json(body);
-    if (!document || !document->is_object()) return unavailable("sign-in: the answer is not a JSON object");
+    if (!document || !document->is_object())
+        return unavailable("sign-in: the answer is not a JSON object");
     Problems ignored;
     const Field root(*document, ignored);
     TokenAnswer answer{.token = Secret(read_loose_text(root["access_token"]))};
     if (answer.token.empty()) return unavailable("sign-in: the answer has no access token");
     const auto expires_in = read_loose_number(root["expires_in"]);
-    if (!expires_in || *expires_in <= 0) return unavailable("sign-in: the answer does not say when the token ends");
+    if (!expires_in || *expires_in <= 0)
+        return unavailable("sign-in: the answer does not say when the token ends");
     answer.expires_in = seconds(*expires_in);
     return answer;
 }
@@ -260,7 +277,8 @@ Error decode_token_error(const ErrorAnswer& answer) {
     Error error;
     error.kind = verdict_of_status(answer.status).kind;
     // 400 here says that the credential is wrong, not that the object is (FACTS 2.1).
-    if (error.kind == ErrorKind::invalid || error.kind == ErrorKind::not_found) error.kind = ErrorKind::denied;
+    if (error.kind == ErrorKind::invalid || error.kind == ErrorKind::not_found)
+        error.kind = ErrorKind::denied;
     error.status = answer.status;
     error.retry_after = parse_retry_after(answer.retry_after, answer.now);
     if (error.kind == ErrorKind::throttled) {
@@ -275,7 +293,7 @@ Error decode_token_error(const ErrorAnswer& answer) {
     error.correlation_id = read_loose_text(root["correlation_id"]);
     error.code = read_loose_text(root["error"]);
     const std::string description = read_loose_text(root["error_description"]);
-    // "AADSTS7000215: Invalid client secret provided. … Trace ID: …": the first part is for people.
+    // "AADSTS7000215: Invalid client secret provided. … Trace ID: …": people need the first.
     std::string_view said = std::string_view(description).substr(0, description.find("Trace ID:"));
     said = trimmed(said.substr(0, said.find_first_of("\r\n")));
     if (said.starts_with("AADSTS")) error.code = std::string(said.substr(0, said.find(':')));

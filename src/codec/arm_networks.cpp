@@ -32,7 +32,8 @@ std::optional<Nic> read_nic(const Field& item) {
         if (const auto vm_id = VmId::of(*vm)) nic.vm = *vm_id;
     }
     for (const Field& configuration : properties["ipConfigurations"].items(arm_list_max)) {
-        if (auto read = read_configuration(configuration)) nic.configurations.push_back(*std::move(read));
+        if (auto read = read_configuration(configuration))
+            nic.configurations.push_back(*std::move(read));
     }
     return nic;
 }
@@ -61,7 +62,8 @@ std::optional<Peering> read_peering(const Field& item) {
     const Field newer = properties["remoteVirtualNetworkAddressSpace"]["addressPrefixes"];
     peering.remote_prefixes =
         read_networks(newer ? newer : properties["remoteAddressSpace"]["addressPrefixes"]);
-    peering.connected = equals_ignoring_case(read_loose_text(properties["peeringState"]), "Connected");
+    peering.connected =
+        equals_ignoring_case(read_loose_text(properties["peeringState"]), "Connected");
     return peering;
 }
 
@@ -87,7 +89,8 @@ std::optional<VirtualMachine> read_machine(const Field& item) {
     VirtualMachine machine{.id = *id};
     machine.vm_id = read_loose_text(properties["vmId"]);
     machine.location = read_loose_text(item["location"]);
-    for (const auto& [key, value] : item["tags"].members()) machine.tags.emplace(key, read_loose_text(value));
+    for (const auto& [key, value] : item["tags"].members())
+        machine.tags.emplace(key, read_loose_text(value));
     for (const Field& nic : properties["networkProfile"]["networkInterfaces"].items(arm_list_max)) {
         if (auto nic_id = read_reference<NicId>(nic)) machine.nics.push_back(*std::move(nic_id));
     }
@@ -151,7 +154,8 @@ Result<ServiceTagList> decode_service_tags(std::string_view body) {
             if (const Field list = item["properties"]["addressPrefixes"]) {
                 prefixes = read_networks(Field(*list.raw(), own));
             }
-            if (!name.empty() && !prefixes.empty() && own.empty()) tags->emplace(name, AddressSet::of(prefixes));
+            if (!name.empty() && !prefixes.empty() && own.empty())
+                tags->emplace(name, AddressSet::of(prefixes));
         }
         return tags;
     });

@@ -21,7 +21,8 @@ std::vector<Cidr> read_networks(const Field& field) {
 }
 
 Error unreadable_answer(std::string_view what, const Problems& problems) {
-    return unavailable(fmt::format("{}: the answer cannot be read: {}", what, problems.error().message));
+    return unavailable(
+        fmt::format("{}: the answer cannot be read: {}", what, problems.error().message));
 }
 
 }  // namespace sallyport::codec

@@ -25,7 +25,8 @@ struct Spelling {
     const char* plural;
 };
 constexpr Spelling source_addresses = {"sourceAddressPrefix", "sourceAddressPrefixes"};
-constexpr Spelling destination_addresses = {"destinationAddressPrefix", "destinationAddressPrefixes"};
+constexpr Spelling destination_addresses = {"destinationAddressPrefix",
+                                            "destinationAddressPrefixes"};
 constexpr Spelling source_ports = {"sourcePortRange", "sourcePortRanges"};
 constexpr Spelling destination_ports = {"destinationPortRange", "destinationPortRanges"};
 
@@ -70,19 +71,25 @@ std::optional<SecurityRule> read_rule(const Field& item) {
     SecurityRule rule{.name = item["name"].name()};
     rule.etag = read_loose_text(item["etag"]);
     rule.description = read_loose_text(properties["description"]);
-    rule.access = equals_ignoring_case(read_loose_text(properties["access"]), "Allow") ? Access::allow : Access::deny;
-    if (rule.access == Access::deny && !equals_ignoring_case(read_loose_text(properties["access"]), "Deny")) {
+    rule.access = equals_ignoring_case(read_loose_text(properties["access"]), "Allow")
+                      ? Access::allow
+                      : Access::deny;
+    if (rule.access == Access::deny &&
+        !equals_ignoring_case(read_loose_text(properties["access"]), "Deny")) {
         properties["access"].refuse("is neither Allow nor Deny");
     }
-    rule.direction = equals_ignoring_case(read_loose_text(properties["direction"]), "Inbound") ? Direction::inbound
-                                                                                               : Direction::outbound;
+    rule.direction = equals_ignoring_case(read_loose_text(properties["direction"]), "Inbound")
+                         ? Direction::inbound
+                         : Direction::outbound;
     if (rule.direction == Direction::outbound &&
         !equals_ignoring_case(read_loose_text(properties["direction"]), "Outbound")) {
         properties["direction"].refuse("is neither Inbound nor Outbound");
     }
-    rule.priority = static_cast<int>(properties["priority"].required().integer(0, 65535).value_or(0));
+    rule.priority =
+        static_cast<int>(properties["priority"].required().integer(0, 65535).value_or(0));
     rule.source = read_peer(properties, source_addresses, "sourceApplicationSecurityGroups");
-    rule.destination = read_peer(properties, destination_addresses, "destinationApplicationSecurityGroups");
+    rule.destination =
+        read_peer(properties, destination_addresses, "destinationApplicationSecurityGroups");
     const auto from_ports = read_ranges(properties, source_ports);
     const auto to_ports = read_ranges(properties, destination_ports);
     const auto protocol = parse_protocol(read_loose_text(properties["protocol"]));
@@ -90,7 +97,8 @@ std::optional<SecurityRule> read_rule(const Field& item) {
     rule.destination_ports = to_ports.value_or(std::vector{PortRange::all()});
     rule.protocol = protocol ? *protocol : Protocol::any;
     if (!from_ports || !to_ports || !protocol) {
-        // Widened, and unreadable at once: an allow may reach anything, and is no proof that it does.
+        // Widened, and unreadable at once: an allow may reach anything, and is no proof that it
+        // does.
         rule.source.prefixes.emplace_back(Unreadable{"a protocol or port that cannot be read"});
         make_canonical(rule.source.prefixes);
     }
@@ -105,7 +113,8 @@ std::vector<SecurityRule> read_rules(const Field& list) {
         if (auto rule = read_rule(item)) rules.push_back(*std::move(rule));
     }
     std::ranges::sort(rules, [](const SecurityRule& a, const SecurityRule& b) {
-        return std::tie(a.direction, a.priority, a.name) < std::tie(b.direction, b.priority, b.name);
+        return std::tie(a.direction, a.priority, a.name) <
+               std::tie(b.direction, b.priority, b.name);
     });
     return rules;
 }
@@ -144,7 +153,8 @@ void put_peer(json& properties, const Peer& peer, Spelling spelling, const char*
     std::vector<std::string> texts;
     for (const Prefix& prefix : peer.prefixes) {
         check(!std::holds_alternative<Unreadable>(prefix), "a rule of ours has readable prefixes");
-        check(peer.prefixes.size() == 1 || !must_stand_alone(prefix), "a tag or * stands alone in a rule");
+        check(peer.prefixes.size() == 1 || !must_stand_alone(prefix),
+              "a tag or * stands alone in a rule");
         texts.push_back(to_text(prefix));
     }
     put_texts(properties, spelling, texts);
@@ -181,7 +191,8 @@ std::string encode_rule(const SecurityRule& rule) {
                        {"protocol", rule.protocol == Protocol::any ? "*" : to_text(rule.protocol)}};
     if (!rule.description.empty()) properties["description"] = rule.description;
     put_peer(properties, rule.source, source_addresses, "sourceApplicationSecurityGroups");
-    put_peer(properties, rule.destination, destination_addresses, "destinationApplicationSecurityGroups");
+    put_peer(properties, rule.destination, destination_addresses,
+             "destinationApplicationSecurityGroups");
     put_ranges(properties, rule.source_ports, source_ports);
     put_ranges(properties, rule.destination_ports, destination_ports);
     return json_text({{"properties", std::move(properties)}});

@@ -18,7 +18,8 @@ struct Endpoints {
     const char* authority;
 };
 
-/// FACTS 1.1 and 2.1; the hosts of the two sovereign clouds are from their documentation, unverified.
+/// FACTS 1.1 and 2.1; the hosts of the two sovereign clouds are from their documentation,
+/// unverified.
 Endpoints endpoints_of(AzureCloud cloud) {
     switch (cloud) {
         case AzureCloud::azure_public:
@@ -40,14 +41,15 @@ std::string read_endpoint(const Field& field) {
     if (url.ends_with('/')) url.pop_back();
     const bool is_https = starts_with_ignoring_case(url, scheme) && url.size() > scheme.size();
     if (!is_https || url.find_first_of("/?#@ \t\r\n", scheme.size()) != std::string::npos) {
-        field.refuse(fmt::format("\"{}\" is not https://HOST or https://HOST:PORT", url.substr(0, 128)));
+        field.refuse(
+            fmt::format("\"{}\" is not https://HOST or https://HOST:PORT", url.substr(0, 128)));
     }
     return url;
 }
 
 void read_identity(const Field& identity, CloudAccount& account) {
-    constexpr std::array<const char*, 4> ways = {"clientSecret", "clientCertificate", "workloadIdentity",
-                                                 "managedIdentity"};
+    constexpr std::array<const char*, 4> ways = {"clientSecret", "clientCertificate",
+                                                 "workloadIdentity", "managedIdentity"};
     int given = 0;
     for (const char* const way : ways) {
         if (!identity[way]) continue;
@@ -59,7 +61,8 @@ void read_identity(const Field& identity, CloudAccount& account) {
     }
     if (given != 1) {
         identity.refuse(
-            "exactly one of clientSecret, clientCertificate, workloadIdentity and managedIdentity is required");
+            "exactly one of clientSecret, clientCertificate, workloadIdentity and managedIdentity "
+            "is required");
     }
     if (const Field secret = identity["clientSecret"]) {
         account.azure.client_id = secret["clientId"].name(36);
@@ -101,14 +104,17 @@ void read_azure(const Field& azure, CloudAccount& account) {
 std::vector<std::string> read_scopes(const Field& field) {
     constexpr std::string_view group_prefix = "resourceGroups/";
     const std::vector<Field> items = field.required().items(names_max);
-    if (field && items.empty()) field.refuse("at least one scope is required; `subscription` means all of it");
+    if (field && items.empty())
+        field.refuse("at least one scope is required; `subscription` means all of it");
     std::vector<std::string> scopes;
     for (const Field& item : items) {
         const std::string scope = item.name(128);
-        const bool is_group = scope.starts_with(group_prefix) && scope.size() > group_prefix.size() &&
+        const bool is_group = scope.starts_with(group_prefix) &&
+                              scope.size() > group_prefix.size() &&
                               scope.find_first_of("/ ", group_prefix.size()) == std::string::npos;
         if (scope != "subscription" && !is_group && !scope.empty()) {
-            item.refuse(fmt::format("\"{}\" is neither subscription nor resourceGroups/NAME", scope.substr(0, 64)));
+            item.refuse(fmt::format("\"{}\" is neither subscription nor resourceGroups/NAME",
+                                    scope.substr(0, 64)));
         }
         scopes.push_back(scope);
     }
@@ -137,7 +143,8 @@ Ceiling read_ceiling(const Field& field) {
     if (const Field sources = field["sources"]) ceiling.sources = read_ceiling_sources(sources);
     const Field approval = field["approval"];
     ceiling.automatic_approval = approval["automatic"].boolean().value_or(true);
-    ceiling.approvals_required_min = static_cast<int>(approval["minimumRequired"].integer(0, 16).value_or(0));
+    ceiling.approvals_required_min =
+        static_cast<int>(approval["minimumRequired"].integer(0, 16).value_or(0));
     ceiling.approver_groups = approval["approverGroups"].texts(names_max, name_size_max);
     return ceiling;
 }
@@ -149,7 +156,8 @@ Band read_band(const Field& field, Band fallback) {
             field[name].required().integer(priority_min, priority_max).value_or(fallback.from));
     };
     const Band band{bound("from"), bound("to")};
-    if (band.from > band.to) field.refuse(fmt::format("from {} is above to {}", band.from, band.to));
+    if (band.from > band.to)
+        field.refuse(fmt::format("from {} is above to {}", band.from, band.to));
     return band;
 }
 
@@ -159,11 +167,13 @@ Bands read_bands(const Field& field) {
                       .lockdown_above = read_band(field["lockdownAbove"], defaults.lockdown_above),
                       .lockdown_below = read_band(field["lockdownBelow"], defaults.lockdown_below)};
     // A grant's rule that stood behind a lockdown's deny would open nothing.
-    if (bands.grants.to >= bands.lockdown_above.from || bands.lockdown_above.to >= bands.lockdown_below.from) {
-        field.refuse(fmt::format("grants ({} to {}), lockdownAbove ({} to {}) and lockdownBelow ({} to {}) must "
-                                 "follow each other without overlap",
-                                 bands.grants.from, bands.grants.to, bands.lockdown_above.from,
-                                 bands.lockdown_above.to, bands.lockdown_below.from, bands.lockdown_below.to));
+    if (bands.grants.to >= bands.lockdown_above.from ||
+        bands.lockdown_above.to >= bands.lockdown_below.from) {
+        field.refuse(fmt::format(
+            "grants ({} to {}), lockdownAbove ({} to {}) and lockdownBelow ({} to {}) must "
+            "follow each other without overlap",
+            bands.grants.from, bands.grants.to, bands.lockdown_above.from, bands.lockdown_above.to,
+            bands.lockdown_below.from, bands.lockdown_below.to));
     }
     return bands;
 }
@@ -188,7 +198,8 @@ Result<CloudAccount> decode_account(const nlohmann::json& object) {
     account.meta = read_meta(root["metadata"].required());
     const Field spec = root["spec"].required();
     account.mode = spec["mode"].choice<Mode>(
-        {{"Enforce", Mode::enforce}, {"Observe", Mode::observe}, {"Paused", Mode::paused}}, Mode::enforce);
+        {{"Enforce", Mode::enforce}, {"Observe", Mode::observe}, {"Paused", Mode::paused}},
+        Mode::enforce);
     if (spec["aws"]) {
         account.unsupported.emplace_back("spec.aws is not supported yet; only azure is");
     } else {
@@ -200,10 +211,11 @@ Result<CloudAccount> decode_account(const nlohmann::json& object) {
     account.whole_nsg_writes =
         spec["wholeNsgWrites"].choice<bool>({{"Never", false}, {"Closings", true}}, false);
     if (account.whole_nsg_writes) {
-        account.unsupported.emplace_back("spec.wholeNsgWrites: Closings is not supported yet; use Never");
+        account.unsupported.emplace_back(
+            "spec.wholeNsgWrites: Closings is not supported yet; use Never");
     }
-    account.sweep_interval =
-        read_duration(spec["sweepInterval"], seconds(1), seconds(60)).value_or(account.sweep_interval);
+    account.sweep_interval = read_duration(spec["sweepInterval"], seconds(1), seconds(60))
+                                 .value_or(account.sweep_interval);
     // SURFACES 7.0: 30 s is the bound of an NSG; an account may tighten it, not widen it.
     account.alert_after =
         read_duration(spec["alertAfter"], seconds(1), seconds(30)).value_or(account.alert_after);

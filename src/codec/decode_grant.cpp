@@ -22,7 +22,8 @@ std::optional<std::vector<RequestedPort>> read_ports(const Field& field) {
         ports.push_back(port);
     }
     // An empty list must not read as "all ports".
-    if (ports.empty()) field.refuse("at least one port is required; leave it out for all of the policy's");
+    if (ports.empty())
+        field.refuse("at least one port is required; leave it out for all of the policy's");
     return ports;
 }
 
@@ -58,7 +59,8 @@ void read_unsupported(const Field& spec, AccessGrant& grant) {
                    "spec.requester is not supported yet: everybody asks for themselves");
     refuse_for_now(spec["continues"].present(), "ContinuesUnsupported",
                    "spec.continues is not supported yet; create a new grant");
-    refuse_for_now(spec["network"]["via"].present(), "ViaUnsupported", "spec.network.via is not supported yet");
+    refuse_for_now(spec["network"]["via"].present(), "ViaUnsupported",
+                   "spec.network.via is not supported yet");
     refuse_for_now(spec["role"].present(), "RoleUnsupported",
                    "spec.role is not supported yet; only network is");
     refuse_for_now(spec["managedApplication"].present(), "ManagedApplicationUnsupported",
@@ -110,7 +112,8 @@ Result<AccessGrant> decode_grant(const nlohmann::json& object) {
         spec["duration"].refuse("give either duration or notAfter");
     }
     if (grant.not_after && grant.not_before && *grant.not_before >= *grant.not_after) {
-        spec["notBefore"].refuse(fmt::format("{} is not before notAfter, {}", format_rfc3339(*grant.not_before),
+        spec["notBefore"].refuse(fmt::format("{} is not before notAfter, {}",
+                                             format_rfc3339(*grant.not_before),
                                              format_rfc3339(*grant.not_after)));
     }
     grant.justification = spec["justification"].text(4096).value_or("");

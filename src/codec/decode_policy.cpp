@@ -34,14 +34,15 @@ void read_target(const Field& item, NetworkPolicy& network) {
         return;
     }
     if (machine) {
-        network.targets.emplace_back(MachineTarget{.resource_group = machine["resourceGroup"].name(90),
-                                                   .name = machine["name"].name(80)});
+        network.targets.emplace_back(MachineTarget{
+            .resource_group = machine["resourceGroup"].name(90), .name = machine["name"].name(80)});
         return;
     }
     SelectorTarget target;
     target.resource_groups = selector["resourceGroups"].texts(names_max, 90);
     const auto tags = selector["tags"].members();
-    if (tags.size() > tags_max) selector["tags"].refuse(fmt::format("has more than {} tags", tags_max));
+    if (tags.size() > tags_max)
+        selector["tags"].refuse(fmt::format("has more than {} tags", tags_max));
     for (const auto& [key, value] : tags) {
         if (auto text = value.required().text(256)) target.tags.emplace(key, *std::move(text));
     }
@@ -52,8 +53,8 @@ PolicyPort read_policy_port(const Field& item) {
     PolicyPort port;
     port.ports = read_port(item["port"].required()).value_or(port.ports);
     port.protocol = read_protocol(item["protocol"]).value_or(Protocol::tcp);
-    port.max_duration =
-        read_duration(item["maxDuration"], port_duration_min, port_duration_max).value_or(port.max_duration);
+    port.max_duration = read_duration(item["maxDuration"], port_duration_min, port_duration_max)
+                            .value_or(port.max_duration);
     if (const Field sources = item["sources"]) {
         port.sources = read_cidrs(sources);
         if (port.sources->empty()) sources.refuse("at least one network is required");
@@ -79,7 +80,8 @@ void read_ports(const Field& field, NetworkPolicy& network) {
 SourceLimit read_sources(const Field& field) {
     SourceLimit limit;
     limit.within = read_cidrs(field["within"].required());
-    if (field["within"] && limit.within.empty()) field["within"].refuse("at least one network is required");
+    if (field["within"] && limit.within.empty())
+        field["within"].refuse("at least one network is required");
     const Field widest = field["widest"];
     limit.widest_v4 = static_cast<int>(widest["ipv4"].integer(1, 32).value_or(limit.widest_v4));
     limit.widest_v6 = static_cast<int>(widest["ipv6"].integer(1, 128).value_or(limit.widest_v6));
@@ -97,16 +99,19 @@ std::optional<ServiceTag> read_tag(const Field& field) {
 
 void read_exceptions(const Field& field, JitPolicy& policy) {
     for (const Field& item : field.items(exceptions_max)) {
-        const int given = int{item["tag"].present()} + int{item["cidr"].present()} + int{item["bastion"].present()};
+        const int given = int{item["tag"].present()} + int{item["cidr"].present()} +
+                          int{item["bastion"].present()};
         if (given != 1) item.refuse("exactly one of tag, cidr and bastion is required");
         if (item["bastion"]) {
             refuse_for_now(policy, true, "BastionUnsupported",
-                           fmt::format("{} is not supported yet; name the Bastion subnet as a cidr", item.path()));
+                           fmt::format("{} is not supported yet; name the Bastion subnet as a cidr",
+                                       item.path()));
             continue;
         }
         LockdownException exception;
         exception.tag = read_tag(item["tag"]);
-        exception.cidr = item["cidr"].parsed([](std::string_view text) { return Cidr::parse(text); });
+        exception.cidr =
+            item["cidr"].parsed([](std::string_view text) { return Cidr::parse(text); });
         exception.reason = item["reason"].text(256).value_or("");
         policy.network.lockdown.exceptions.push_back(std::move(exception));
     }
@@ -117,12 +122,15 @@ void read_lockdown(const Field& field, JitPolicy& policy) {
     lockdown.mode = field["mode"].choice<LockdownMode>(
         {{"Deny", LockdownMode::deny}, {"None", LockdownMode::none}}, LockdownMode::deny);
     lockdown.against = field["against"].choice<LockdownAgainst>(
-        {{"Any", LockdownAgainst::any}, {"Internet", LockdownAgainst::internet}}, LockdownAgainst::any);
-    lockdown.precedence = field["precedence"].choice<Precedence>(
-        {{"BelowExisting", Precedence::below_existing}, {"AboveExisting", Precedence::above_existing}},
-        Precedence::below_existing);
+        {{"Any", LockdownAgainst::any}, {"Internet", LockdownAgainst::internet}},
+        LockdownAgainst::any);
+    lockdown.precedence =
+        field["precedence"].choice<Precedence>({{"BelowExisting", Precedence::below_existing},
+                                                {"AboveExisting", Precedence::above_existing}},
+                                               Precedence::below_existing);
     lockdown.confirmed = field["confirmed"].boolean().value_or(false);
-    lockdown.remove_on_delete = field["onDelete"].choice<bool>({{"Keep", false}, {"Remove", true}}, false);
+    lockdown.remove_on_delete =
+        field["onDelete"].choice<bool>({{"Keep", false}, {"Remove", true}}, false);
     read_exceptions(field["exceptions"], policy);
 }
 
@@ -136,8 +144,9 @@ void read_network(const Field& field, JitPolicy& policy) {
     network.override_foreign_deny =
         field["foreignDeny"].choice<bool>({{"Respect", false}, {"Override", true}}, false);
     read_lockdown(field["lockdown"], policy);
-    refuse_for_now(policy, is_given(field["via"]), "ViaUnsupported",
-                   "spec.network.via is not supported yet: machines behind a firewall cannot be opened");
+    refuse_for_now(
+        policy, is_given(field["via"]), "ViaUnsupported",
+        "spec.network.via is not supported yet: machines behind a firewall cannot be opened");
     const bool disconnects = field["onEnd"]["bastionSessions"].choice<bool>(
         {{"Keep", false}, {"Disconnect", true}}, false);
     refuse_for_now(policy, disconnects, "BastionUnsupported",
@@ -154,8 +163,9 @@ void read_request(const Field& field, JitPolicy& policy) {
     if (const auto most = field["maxActivePerRequester"].integer(1, 1000)) {
         policy.max_active_per_requester = static_cast<int>(*most);
     }
-    policy.default_duration = read_duration(field["defaultDuration"], grant_duration_min, port_duration_max)
-                                  .value_or(policy.default_duration);
+    policy.default_duration =
+        read_duration(field["defaultDuration"], grant_duration_min, port_duration_max)
+            .value_or(policy.default_duration);
     refuse_for_now(policy, is_given(field["assertedBy"]), "AssertedByUnsupported",
                    "spec.request.assertedBy is not supported yet: everybody asks for themselves");
     refuse_for_now(policy, is_given(field["mfa"]), "MfaUnsupported",
@@ -168,7 +178,8 @@ void read_request(const Field& field, JitPolicy& policy) {
 
 void read_approval(const Field& field, JitPolicy& policy) {
     policy.approval = field["mode"].choice<ApprovalMode>(
-        {{"Manual", ApprovalMode::manual}, {"Automatic", ApprovalMode::automatic}}, ApprovalMode::manual);
+        {{"Manual", ApprovalMode::manual}, {"Automatic", ApprovalMode::automatic}},
+        ApprovalMode::manual);
     for (const Field& stage : field["stages"].items(stages_max)) {
         static_cast<void>(stage["name"].name(63));
         const Field approvers = stage["approvers"].required();
@@ -178,8 +189,9 @@ void read_approval(const Field& field, JitPolicy& policy) {
         static_cast<void>(approvers["users"].texts(names_max, name_size_max));
         policy.approvals_required += static_cast<int>(stage["required"].integer(1, 16).value_or(1));
     }
-    policy.approval_expires_after = read_duration(field["expiresAfter"], seconds(1), approval_wait_max)
-                                        .value_or(policy.approval_expires_after);
+    policy.approval_expires_after =
+        read_duration(field["expiresAfter"], seconds(1), approval_wait_max)
+            .value_or(policy.approval_expires_after);
 }
 
 }  // namespace
@@ -204,10 +216,11 @@ Result<JitPolicy> decode_policy(const nlohmann::json& object) {
         {{"WhenOpen", ClockStarts::when_open}, {"WhenApproved", ClockStarts::when_approved}},
         ClockStarts::when_open);
     const Field drift = spec["drift"];
-    policy.repair_closed = drift["closed"].choice<bool>({{"Repair", true}, {"Report", false}}, true);
+    policy.repair_closed =
+        drift["closed"].choice<bool>({{"Repair", true}, {"Report", false}}, true);
     policy.repair_open = drift["open"].choice<bool>({{"Repair", true}, {"End", false}}, true);
-    policy.retain_ended =
-        read_duration(spec["retainEndedGrants"], seconds(0), retention_max).value_or(policy.retain_ended);
+    policy.retain_ended = read_duration(spec["retainEndedGrants"], seconds(0), retention_max)
+                              .value_or(policy.retain_ended);
     return decoded(std::move(policy), problems);
 }
 

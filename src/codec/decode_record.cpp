@@ -25,7 +25,9 @@ std::optional<Id> read_id(const Field& field) {
     return field.required().parsed([](std::string_view text) { return Id::parse(text); });
 }
 
-Timestamp read_required_time(const Field& field) { return read_time(field.required()).value_or(Timestamp()); }
+Timestamp read_required_time(const Field& field) {
+    return read_time(field.required()).value_or(Timestamp());
+}
 
 std::vector<ResolvedPort> read_resolved_ports(const Field& field) {
     std::vector<ResolvedPort> ports;
@@ -60,7 +62,8 @@ void read_references(const Field& spec, AccessRecord& record) {
     record.grant_uid = grant["uid"].name();
     record.grant_generation = grant["generation"].integer(0, number_max).value_or(0);
     const Field policy = spec["policy"].required();
-    record.policy = {policy["namespace"].text(63).value_or(record.grant.ns), policy["name"].name(253)};
+    record.policy = {policy["namespace"].text(63).value_or(record.grant.ns),
+                     policy["name"].name(253)};
     record.policy_uid = policy["uid"].name();
     record.policy_generation = policy["generation"].integer(0, number_max).value_or(0);
     const Field account = spec["account"].required();
@@ -70,7 +73,8 @@ void read_references(const Field& spec, AccessRecord& record) {
 }
 
 void read_spec(const Field& spec, AccessRecord& record) {
-    record.schema_version = static_cast<int>(spec["schemaVersion"].required().integer(1, 1000).value_or(0));
+    record.schema_version =
+        static_cast<int>(spec["schemaVersion"].required().integer(1, 1000).value_or(0));
     record.owner = spec["owner"].name(8);
     read_references(spec, record);
     record.request_id = spec["requestId"].text().value_or("");
@@ -87,7 +91,8 @@ void read_spec(const Field& spec, AccessRecord& record) {
         {{"WhenOpen", ClockStarts::when_open}, {"WhenApproved", ClockStarts::when_approved}},
         ClockStarts::when_open);
     record.latest_end = read_required_time(spec["latestEnd"]);
-    record.journal_seq = static_cast<std::uint64_t>(spec["journalSeq"].integer(0, number_max).value_or(0));
+    record.journal_seq =
+        static_cast<std::uint64_t>(spec["journalSeq"].integer(0, number_max).value_or(0));
 }
 
 WriteRecord read_write(const Field& item) {
@@ -120,7 +125,8 @@ void read_status(const Field& status, AccessRecord& record) {
         }
         rule.openings = read_count(item["openings"], std::numeric_limits<int>::max());
         rule.repairs = read_count(item["repairs"], std::numeric_limits<int>::max());
-        for (const Field& write : item["writes"].items(writes_max)) rule.writes.push_back(read_write(write));
+        for (const Field& write : item["writes"].items(writes_max))
+            rule.writes.push_back(read_write(write));
         rule.proof = item["proof"].text().value_or("");
         record.rules.push_back(std::move(rule));
     }
@@ -137,8 +143,8 @@ Result<AccessRecord> decode_record(const nlohmann::json& object) {
     read_spec(root["spec"].required(), record);
     // A record of a later version may say things that change the meaning of what is read here.
     if (record.schema_version > 1) {
-        root["spec"]["schemaVersion"].refuse(
-            fmt::format("{} was written by a later version; this one reads 1", record.schema_version));
+        root["spec"]["schemaVersion"].refuse(fmt::format(
+            "{} was written by a later version; this one reads 1", record.schema_version));
     }
     read_status(root["status"], record);
     return decoded(std::move(record), problems);
@@ -151,7 +157,8 @@ Result<AccessLedger> decode_ledger(const nlohmann::json& object) {
     AccessLedger ledger;
     ledger.meta = read_meta(root["metadata"].required());
     const Field head = root["spec"].required()["head"].required();
-    ledger.head.seq = static_cast<std::uint64_t>(head["seq"].required().integer(0, number_max).value_or(0));
+    ledger.head.seq =
+        static_cast<std::uint64_t>(head["seq"].required().integer(0, number_max).value_or(0));
     ledger.head.hash = head["hash"].required().text(71).value_or("");
     return decoded(std::move(ledger), problems);
 }

@@ -53,7 +53,8 @@ void put_list(json& object, const char* name, json list) {
 template <class T, class Encode>
 json list_of(const std::vector<T>& values, std::size_t max, Encode encode) {
     json list = json::array();
-    for (std::size_t i = 0; i < std::min(values.size(), max); ++i) list.push_back(encode(values[i]));
+    for (std::size_t i = 0; i < std::min(values.size(), max); ++i)
+        list.push_back(encode(values[i]));
     return list;
 }
 
@@ -130,7 +131,8 @@ json encode_write(const WriteRecord& write) {
 /// still land.
 std::vector<WriteRecord> kept_writes(std::vector<WriteRecord> writes) {
     while (writes.size() > writes_max) {
-        const auto ended = std::ranges::find_if(writes, [](const WriteRecord& w) { return w.ended.has_value(); });
+        const auto ended =
+            std::ranges::find_if(writes, [](const WriteRecord& w) { return w.ended.has_value(); });
         writes.erase(ended == writes.end() ? writes.begin() : ended);
     }
     return writes;
@@ -178,9 +180,9 @@ json encode_status(const PolicyStatus& status) {
                 {"openGrants", status.open_grants}};
     put(out, "phase", status.phase, phase_max);
     put(out, "message", status.message, message_max);
-    put_list(out, "findings", list_of(status.findings, findings_max, [](const std::string& finding) {
-                 return cut(finding, finding_max);
-             }));
+    put_list(out, "findings",
+             list_of(status.findings, findings_max,
+                     [](const std::string& finding) { return cut(finding, finding_max); }));
     put_list(out, "conditions", list_of(status.conditions, conditions_max, encode_condition));
     return out;
 }
@@ -190,9 +192,9 @@ json encode_status(const GrantStatus& status) {
     put(out, "phase", status.phase, phase_max);
     put(out, "message", status.message, message_max);
     put(out, "requester", status.requester, name_size_max);
-    put_list(out, "approvedBy", list_of(status.approved_by, approvers_max, [](const std::string& who) {
-                 return cut(who, approver_max);
-             }));
+    put_list(out, "approvedBy",
+             list_of(status.approved_by, approvers_max,
+                     [](const std::string& who) { return cut(who, approver_max); }));
     if (!status.request_digest.empty()) out["request"] = {{"digest", status.request_digest}};
     put(out, "openedAt", status.opened_at);
     put(out, "expirationTime", status.expiration_time);

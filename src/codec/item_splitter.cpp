@@ -33,7 +33,8 @@ Result<void> ItemSplitter::feed(std::string_view chunk) {
             in_string_ = !closes;
             continue;
         }
-        if (begun_ && depth_ == 0 && !is_blank(c)) return fail("something follows the end of the list");
+        if (begun_ && depth_ == 0 && !is_blank(c))
+            return fail("something follows the end of the list");
         if (c == '"') {
             in_string_ = true;
             if (depth_ == top_level) key_.clear();

@@ -50,7 +50,8 @@ Error Problems::error() const {
     for (std::size_t i = 0; i < std::min(lines_.size(), lines_max); ++i) {
         message.append(i == 0 ? "" : "; ").append(lines_[i]);
     }
-    if (lines_.size() > lines_max) message += fmt::format("; and {} more", lines_.size() - lines_max);
+    if (lines_.size() > lines_max)
+        message += fmt::format("; and {} more", lines_.size() - lines_max);
     return invalid(std::move(message));
 }
 
@@ -95,7 +96,9 @@ std::string Field::path() const {
     return text.empty() ? "the document" : text;
 }
 
-void Field::refuse(std::string_view what) const { problems_->add(fmt::format("{}: {}", path(), what)); }
+void Field::refuse(std::string_view what) const {
+    problems_->add(fmt::format("{}: {}", path(), what));
+}
 
 Field Field::required() const {
     if (value_ == nullptr) refuse("is required");
@@ -128,8 +131,10 @@ std::optional<std::int64_t> Field::integer(std::int64_t min, std::int64_t max) c
         refuse(must_be("a whole number", *value_));
         return std::nullopt;
     }
-    constexpr auto signed_max = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-    const bool too_large = value_->is_number_unsigned() && value_->get<std::uint64_t>() > signed_max;
+    constexpr auto signed_max =
+        static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    const bool too_large =
+        value_->is_number_unsigned() && value_->get<std::uint64_t>() > signed_max;
     const std::int64_t value = too_large ? 0 : value_->get<std::int64_t>();
     if (too_large || value < min || value > max) {
         refuse(fmt::format("{} is not from {} to {}", shown(*value_), min, max));
@@ -184,7 +189,8 @@ std::vector<std::string> Field::texts(std::size_t count_max, std::size_t size_ma
 }
 
 Result<json> parse_json(std::string_view text) {
-    if (nests_too_deeply(text)) return invalid(fmt::format("JSON nested deeper than {} levels", depth_max));
+    if (nests_too_deeply(text))
+        return invalid(fmt::format("JSON nested deeper than {} levels", depth_max));
     json value = json::parse(text, nullptr, false);
     if (!value.is_discarded()) return value;
     // Parsed again for the place of the mistake, which only the exception carries.

@@ -15,8 +15,8 @@
 
 namespace sallyport::codec {
 
-/// What is wrong with one document: a line for each place, in the order they were found. A decoder reads
-/// all of a document and asks at the end, so that a user hears of everything at once.
+/// What is wrong with one document: a line for each place, in the order they were found. A decoder
+/// reads all of a document and asks at the end, so that a user hears of everything at once.
 class Problems {
 public:
     bool empty() const { return lines_.empty(); }
@@ -38,9 +38,9 @@ private:
     std::vector<std::string> lines_;
 };
 
-/// One place of a JSON document: the value there, or nothing. Readers never throw and never convert: what
-/// is of the wrong type, or out of bounds, is a problem with its path (`spec.network.ports[0].port`), and
-/// reads as nothing. `null` is nothing.
+/// One place of a JSON document: the value there, or nothing. Readers never throw and never
+/// convert: what is of the wrong type, or out of bounds, is a problem with its path
+/// (`spec.network.ports[0].port`), and reads as nothing. `null` is nothing.
 ///
 /// Borrows the document and the problems, and the names given to `[]` (literals): not to be kept.
 class Field {
@@ -106,7 +106,8 @@ private:
 /// JSON text of foreign origin: bounded in depth, never an exception. `invalid` says what is wrong.
 Result<nlohmann::json> parse_json(std::string_view text);
 
-/// The text of a value that came from outside, for messages and bodies: never throws, whatever its bytes.
+/// The text of a value that came from outside, for messages and bodies: never throws, whatever its
+/// bytes.
 std::string json_text(const nlohmann::json& value);
 
 }  // namespace sallyport::codec

@@ -11,18 +11,19 @@
 #include "model/policy.hpp"
 #include "model/record.hpp"
 
-/// Objects of group `sallyport.dev` as the API server keeps them (DESIGN 4.1 to 4.5, `crds/`), and the
-/// model's values.
+/// Objects of group `sallyport.dev` as the API server keeps them (DESIGN 4.1 to 4.5, `crds/`), and
+/// the model's values.
 ///
-/// Decoding is strict and total: any JSON gives a value or one `invalid` error, never an exception, and the
-/// error names every problem at once as `field: value and limit`, joined by "; ". Unknown fields are the API
-/// server's to refuse. What the schema would have defaulted is defaulted here as well.
+/// Decoding is strict and total: any JSON gives a value or one `invalid` error, never an exception,
+/// and the error names every problem at once as `field: value and limit`, joined by "; ". Unknown
+/// fields are the API server's to refuse. What the schema would have defaulted is defaulted here as
+/// well.
 ///
-/// Parts that this version does not support (issue 3, "Decided") decode into the `unsupported` lists, so
-/// that the object's status can say so; they are not problems of form.
+/// Parts that this version does not support (issue 3, "Decided") decode into the `unsupported`
+/// lists, so that the object's status can say so; they are not problems of form.
 ///
-/// Encoding writes only fields that the CRDs have, and cuts texts and lists to the CRDs' limits: a status
-/// that is too long must not be one that cannot be written.
+/// Encoding writes only fields that the CRDs have, and cuts texts and lists to the CRDs' limits: a
+/// status that is too long must not be one that cannot be written.
 namespace sallyport::codec {
 
 inline constexpr std::string_view group_version = "sallyport.dev/v1alpha1";
@@ -34,7 +35,8 @@ Result<AccessGrant> decode_grant(const nlohmann::json& object);
 Result<AccessRecord> decode_record(const nlohmann::json& object);
 Result<AccessLedger> decode_ledger(const nlohmann::json& object);
 
-/// The stamp annotation's JSON; nullopt when it is not exactly an identity: then nobody is verified.
+/// The stamp annotation's JSON; nullopt when it is not exactly an identity: then nobody is
+/// verified.
 std::optional<Identity> decode_stamp(std::string_view annotation);
 std::string encode_stamp(const Identity& identity);
 

@@ -27,7 +27,8 @@ void check_type(const Field& object, Kind kind) {
     const auto given_kind = object["kind"].text();
     const auto given_version = object["apiVersion"].text();
     if (given_kind && *given_kind != to_text(kind)) {
-        object["kind"].refuse(fmt::format("\"{}\" is not {}", given_kind->substr(0, 64), to_text(kind)));
+        object["kind"].refuse(
+            fmt::format("\"{}\" is not {}", given_kind->substr(0, 64), to_text(kind)));
     }
     if (given_version && *given_version != group_version) {
         object["apiVersion"].refuse(
@@ -74,14 +75,15 @@ std::optional<PortRange> read_port(const Field& field) {
 
 std::optional<Protocol> read_protocol(const Field& field) {
     using Choice = std::optional<Protocol>;
-    return field.choice<Choice>({{"Tcp", Protocol::tcp}, {"Udp", Protocol::udp}, {"Any", Protocol::any}}, {});
+    return field.choice<Choice>(
+        {{"Tcp", Protocol::tcp}, {"Udp", Protocol::udp}, {"Any", Protocol::any}}, {});
 }
 
 std::optional<seconds> read_duration(const Field& field, seconds min, seconds max) {
     const auto duration = field.parsed(parse_duration);
     if (duration && (*duration < min || *duration > max)) {
-        field.refuse(fmt::format("{} is not from {} to {}", format_duration(*duration), format_duration(min),
-                                 format_duration(max)));
+        field.refuse(fmt::format("{} is not from {} to {}", format_duration(*duration),
+                                 format_duration(min), format_duration(max)));
         return std::nullopt;
     }
     return duration;
@@ -92,7 +94,8 @@ std::optional<Timestamp> read_time(const Field& field) { return field.parsed(par
 std::vector<Cidr> read_cidrs(const Field& field) {
     std::vector<Cidr> out;
     for (const Field& item : field.items(cidrs_max)) {
-        const auto cidr = item.required().parsed([](std::string_view text) { return Cidr::parse(text); });
+        const auto cidr =
+            item.required().parsed([](std::string_view text) { return Cidr::parse(text); });
         if (cidr) out.push_back(*cidr);
     }
     return out;

@@ -10,7 +10,8 @@
 #include "model/object.hpp"
 #include "model/port.hpp"
 
-/// What the decoders of the kinds share. Each reader reports problems at its field and gives a fallback.
+/// What the decoders of the kinds share. Each reader reports problems at its field and gives a
+/// fallback.
 namespace sallyport::codec {
 
 inline constexpr std::size_t names_max = 64;

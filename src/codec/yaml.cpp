@@ -25,8 +25,8 @@ using nlohmann::json;
 constexpr std::string_view core_tags = "tag:yaml.org,2002:";
 constexpr double exact_integers_max = 9007199254740992.0;  // 2^53
 
-/// yaml-cpp reports by exceptions, and its event handler has no other way to stop it; none leaves this
-/// file.
+/// yaml-cpp reports by exceptions, and its event handler has no other way to stop it; none leaves
+/// this file.
 struct Problem : std::runtime_error {
     Problem(const YAML::Mark& mark, const std::string& what)
         : std::runtime_error(what), line(mark.line), column(mark.column) {}
@@ -126,9 +126,10 @@ json plain_scalar(const YAML::Mark& mark, const std::string& text) {
     if (is_one_of(text, {"true", "True", "TRUE"})) return true;
     if (is_one_of(text, {"false", "False", "FALSE"})) return false;
     if (is_one_of(lower(text), {"y", "yes", "on", "n", "no", "off"})) {
-        throw Problem(mark, fmt::format("`{0}` is a boolean to some readers and a word to others: write true "
-                                        "or false, or \"{0}\"",
-                                        text));
+        throw Problem(
+            mark, fmt::format("`{0}` is a boolean to some readers and a word to others: write true "
+                              "or false, or \"{0}\"",
+                              text));
     }
     if (is_one_of(lower(text), {".nan", ".inf", "+.inf", "-.inf"})) {
         throw Problem(mark, fmt::format("`{}` has no JSON form", text));
@@ -136,8 +137,10 @@ json plain_scalar(const YAML::Mark& mark, const std::string& text) {
     const char first = text.front();
     if (first != '.' && first != '+' && first != '-' && !is_digit(first)) return text;
     if (is_ambiguous_number(text)) {
-        throw Problem(mark, fmt::format("`{0}` is another number to each reader: write it in decimal, or \"{0}\"",
-                                        text));
+        throw Problem(
+            mark,
+            fmt::format("`{0}` is another number to each reader: write it in decimal, or \"{0}\"",
+                        text));
     }
     if (auto integer = decimal_integer(text)) return *std::move(integer);
     if (auto real = decimal_float(text)) return *std::move(real);
@@ -152,7 +155,8 @@ json scalar(const YAML::Mark& mark, const std::string& tag, const std::string& t
     return plain_scalar(mark, text);
 }
 
-/// Builds JSON from yaml-cpp's events, which carry positions; its `Node` keeps duplicate keys silently.
+/// Builds JSON from yaml-cpp's events, which carry positions; its `Node` keeps duplicate keys
+/// silently.
 class Builder final : public YAML::EventHandler {
 public:
     explicit Builder(YamlLimits limits) : limits_(limits) {}
@@ -161,7 +165,8 @@ public:
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-        // yaml-cpp turns the line `replicas 3` into {"replicas 3": null} and reports the key's own place.
+        // yaml-cpp turns the line `replicas 3` into {"replicas 3": null} and reports the key's own
+        // place.
         if (!stack_.empty() && stack_.back().has_key && stack_.back().block &&
             mark.pos == stack_.back().key_position) {
             throw Problem(mark, "a ':' is missing");
@@ -229,12 +234,14 @@ private:
     }
     void count(const YAML::Mark& mark, std::size_t nodes) {
         nodes_ += nodes;
-        if (nodes_ > limits_.nodes) throw Problem(mark, "the document has too many values (aliases?)");
+        if (nodes_ > limits_.nodes)
+            throw Problem(mark, "the document has too many values (aliases?)");
     }
     void note_depth(std::size_t below) {
         if (!stack_.empty()) stack_.back().depth = std::max(stack_.back().depth, below + 1);
     }
-    void open(const YAML::Mark& mark, const std::string& tag, json empty, YAML::anchor_t anchor, bool block) {
+    void open(const YAML::Mark& mark, const std::string& tag, json empty, YAML::anchor_t anchor,
+              bool block) {
         const bool plain = tag == "?" || tag == "!" || tag == std::string(core_tags) + "map" ||
                            tag == std::string(core_tags) + "seq";
         if (!plain) throw Problem(mark, fmt::format("the tag {} is not supported", tag));
@@ -260,12 +267,14 @@ private:
             }
         }
         if (frame.anchor != 0) {
-            anchors_[frame.anchor] = {frame.value, nodes_ - frame.nodes_before + 1, frame.depth, true};
+            anchors_[frame.anchor] = {frame.value, nodes_ - frame.nodes_before + 1, frame.depth,
+                                      true};
         }
         note_depth(frame.depth);
         attach(frame.mark, std::move(frame.value));
     }
-    void value(const YAML::Mark& mark, json scalar_value, YAML::anchor_t anchor, std::size_t nodes) {
+    void value(const YAML::Mark& mark, json scalar_value, YAML::anchor_t anchor,
+               std::size_t nodes) {
         count(mark, nodes);
         if (anchor != 0) {
             if (anchors_.size() <= anchor) anchors_.resize(anchor + 1);
@@ -348,7 +357,8 @@ json read_document(std::string_view text, YamlLimits limits) {
     }
     // It also accepts an unterminated quote when the text ends in blanks, but not without them.
     if (text.find_first_of("\"'") != text.npos) {
-        std::istringstream trimmed_in{std::string(text.substr(0, text.find_last_not_of(" \t\r\n") + 1))};
+        std::istringstream trimmed_in{
+            std::string(text.substr(0, text.find_last_not_of(" \t\r\n") + 1))};
         YAML::Parser again(trimmed_in);
         Builder ignored(limits);
         again.HandleNextDocument(ignored);
@@ -358,12 +368,14 @@ json read_document(std::string_view text, YamlLimits limits) {
 
 Error yaml_error(int line, int column, int first_line, std::string_view what) {
     if (line < 0) return invalid(fmt::format("YAML: {}", what));
-    return invalid(fmt::format("YAML line {}, column {}: {}", first_line + line + 1, column + 1, what));
+    return invalid(
+        fmt::format("YAML line {}, column {}: {}", first_line + line + 1, column + 1, what));
 }
 
 Result<json> guarded_document(std::string_view text, YamlLimits limits, int first_line) {
     if (text.size() > limits.bytes) {
-        return invalid(fmt::format("YAML: the document has {} bytes, the limit is {}", text.size(), limits.bytes));
+        return invalid(fmt::format("YAML: the document has {} bytes, the limit is {}", text.size(),
+                                   limits.bytes));
     }
     try {
         return read_document(text, limits);
@@ -406,7 +418,8 @@ Result<std::vector<json>> parse_yaml_documents(std::string_view text, YamlLimits
         const bool last = line_end == text.size();
         const bool separates = is_separator(text.substr(at, line_end - at));
         if (separates || last) {
-            const std::string_view document = text.substr(start, (separates ? at : line_end) - start);
+            const std::string_view document =
+                text.substr(start, (separates ? at : line_end) - start);
             if (!is_blank(document)) {
                 auto parsed = guarded_document(document, limits, start_line);
                 if (!parsed) return std::move(parsed).error();

@@ -27,7 +27,8 @@ Bits128 host_mask(Family family, int prefix_length) {
 std::string text_v6(Bits128 bits) {
     std::array<unsigned, groups_v6> groups{};
     for (int i = 0; i < groups_v6; ++i) {
-        groups[static_cast<std::size_t>(i)] = static_cast<unsigned>((bits >> (112 - 16 * i)) & 0xFFFFU);
+        groups[static_cast<std::size_t>(i)] =
+            static_cast<unsigned>((bits >> (112 - 16 * i)) & 0xFFFFU);
     }
     // RFC 5952 4.2: the longest run of at least two zero groups is cut, the first of equals.
     std::size_t best_at = groups.size();
@@ -54,7 +55,9 @@ std::string text_v6(Bits128 bits) {
     return text;
 }
 
-bool starts_before(const AddressSet::Range& a, const AddressSet::Range& b) { return a.first < b.first; }
+bool starts_before(const AddressSet::Range& a, const AddressSet::Range& b) {
+    return a.first < b.first;
+}
 
 /// Whether `next`, which starts no earlier, continues `range` without a gap.
 bool continues(const AddressSet::Range& range, const AddressSet::Range& next) {
@@ -94,7 +97,8 @@ Result<Address> Address::parse(std::string_view text) {
     std::array<unsigned char, 16> bytes{};
     const Family family = text.find(':') == text.npos ? Family::v4 : Family::v6;
     const int wire_family = family == Family::v4 ? AF_INET : AF_INET6;
-    if (inet_pton(wire_family, copy.c_str(), bytes.data()) != 1) return refuse("is not an IP address");
+    if (inet_pton(wire_family, copy.c_str(), bytes.data()) != 1)
+        return refuse("is not an IP address");
     Address address{family, 0};
     const std::size_t size = family == Family::v4 ? 4 : 16;
     for (std::size_t i = 0; i < size; ++i) address.bits = (address.bits << 8U) | bytes[i];
@@ -114,25 +118,27 @@ Result<Cidr> Cidr::parse(std::string_view text, HostBits host_bits) {
     const std::size_t slash = text.find('/');
     auto address = Address::parse(text.substr(0, slash));
     if (!address) {
-        if (address.error().message.find("mapped") != std::string::npos) return std::move(address).error();
+        if (address.error().message.find("mapped") != std::string::npos)
+            return std::move(address).error();
         return invalid(fmt::format("\"{}\" is not an address range such as 198.51.100.7/32",
                                    text.substr(0, 64)));
     }
     if (slash == text.npos) return of(*address);
     const std::string_view digits = text.substr(slash + 1);
     int length = 0;
-    const auto [stopped, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    const auto [stopped, failure] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), length);
     const bool canonical = failure == std::errc() && stopped == digits.data() + digits.size() &&
                            digits.size() <= 3 && (digits.size() == 1 || digits.front() != '0');
     const int length_max = address_bits(address->family);
     if (!canonical || length < 0 || length > length_max) {
-        return invalid(fmt::format("\"{}\" has a prefix length that is not 0 to {}", text.substr(0, 64),
-                                   length_max));
+        return invalid(fmt::format("\"{}\" has a prefix length that is not 0 to {}",
+                                   text.substr(0, 64), length_max));
     }
     const Cidr network = of(*address, length);
     if (host_bits == HostBits::refuse && network.network() != *address) {
-        return invalid(fmt::format("\"{}\" has bits behind its prefix; the network is {}", text.substr(0, 64),
-                                   network.text()));
+        return invalid(fmt::format("\"{}\" has bits behind its prefix; the network is {}",
+                                   text.substr(0, 64), network.text()));
     }
     return network;
 }
@@ -177,7 +183,8 @@ AddressSet AddressSet::of(const std::vector<Cidr>& cidrs) {
 }
 
 AddressSet AddressSet::of_range(Address first, Address last) {
-    check(first.family == last.family && first <= last, "an address range is of one family and in order");
+    check(first.family == last.family && first <= last,
+          "an address range is of one family and in order");
     AddressSet set;
     set.ranges_.push_back({first, last});
     return set;

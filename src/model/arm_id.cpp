@@ -33,8 +33,8 @@ std::optional<std::string> problem_of(std::string_view text) {
     if (in_group && parts.size() == 4) return std::nullopt;
     const std::size_t provider = in_group ? 4 : 2;
     if (!equals_ignoring_case(parts[provider], "providers")) return "it names no provider";
-    const bool names_a_resource = parts.size() > provider + 2 &&
-                                  !equals_ignoring_case(parts[parts.size() - 2], "providers");
+    const bool names_a_resource =
+        parts.size() > provider + 2 && !equals_ignoring_case(parts[parts.size() - 2], "providers");
     if (!names_a_resource) return "it names a provider but no resource";
     return std::nullopt;
 }
@@ -76,7 +76,9 @@ std::string_view ArmId::name() const {
     return std::string_view(text_).substr(text_.rfind('/') + 1);
 }
 
-bool ArmId::is_type(std::string_view type) const { return equals_ignoring_case(this->type(), type); }
+bool ArmId::is_type(std::string_view type) const {
+    return equals_ignoring_case(this->type(), type);
+}
 
 Result<ArmId> ArmId::parent() const {
     const auto without_last_pair = [](std::string_view text) {

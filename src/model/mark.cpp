@@ -27,15 +27,17 @@ bool is_owner(std::string_view text) {
 }
 
 bool is_uid(std::string_view text) {
-    return !text.empty() && text.size() <= uid_size_max &&
-           std::ranges::all_of(text, [](char c) { return is_lower_or_digit(lower(c)) || c == '-'; });
+    return !text.empty() && text.size() <= uid_size_max && std::ranges::all_of(text, [](char c) {
+        return is_lower_or_digit(lower(c)) || c == '-';
+    });
 }
 
 bool is_uuid(std::string_view text) {
     if (text.size() != uuid_size) return false;
     for (std::size_t i = 0; i < text.size(); ++i) {
         const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        const bool hex_digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+        const bool hex_digit =
+            (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
         if (dash ? text[i] != '-' : !hex_digit) return false;
     }
     return true;
@@ -44,7 +46,8 @@ bool is_uuid(std::string_view text) {
 /// A number without sign, blanks or leading zeros: one text for one number.
 template <class Number>
 std::optional<Number> canonical_number(std::string_view text) {
-    if (text.empty() || text.front() == '-' || (text.size() > 1 && text.front() == '0')) return std::nullopt;
+    if (text.empty() || text.front() == '-' || (text.size() > 1 && text.front() == '0'))
+        return std::nullopt;
     Number value = 0;
     const auto [stopped, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failure != std::errc() || stopped != text.data() + text.size()) return std::nullopt;
@@ -107,7 +110,8 @@ std::optional<Mark> Mark::parse(std::string_view description) {
 
 std::string Mark::text() const {
     check(is_owner(owner) && is_uid(uid), "a mark names an owner and a uid");
-    check(end.has_value() == (kind == MarkKind::grant), "grants' marks have an end, policies' have none");
+    check(end.has_value() == (kind == MarkKind::grant),
+          "grants' marks have an end, policies' have none");
     std::string text = fmt::format("{} owner={} {}={} end={} seq={} ", mark_head, owner,
                                    kind == MarkKind::grant ? "grant" : "policy", uid,
                                    end ? format_rfc3339(*end) : std::string(nothing), seq);
@@ -123,7 +127,8 @@ RuleName RuleName::of(const Owner& owner, std::string_view uid, int n) {
 }
 
 std::optional<RuleName> RuleName::parse(std::string_view name) {
-    // Azure keeps one resource per name whatever its case, so our name in capitals is still our rule.
+    // Azure keeps one resource per name whatever its case, so our name in capitals is still our
+    // rule.
     const std::string folded = lower(name);
     std::string_view rest = folded;
     if (!rest.starts_with("sp-")) return std::nullopt;

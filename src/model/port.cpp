@@ -14,7 +14,8 @@ constexpr int port_max = 65535;
 
 std::optional<int> number(std::string_view digits) {
     int value = 0;
-    const auto [stopped, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    const auto [stopped, failure] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value);
     const bool all_read = failure == std::errc() && stopped == digits.data() + digits.size();
     if (!all_read || value < 0 || digits.front() == '-' || digits.size() > 9) return std::nullopt;
     return value;
@@ -52,7 +53,8 @@ std::vector<PortRange> merged(std::vector<PortRange> ranges) {
     for (const PortRange& range : ranges) {
         // In int: 65535 + 1 must not wrap to 0.
         if (!out.empty() && range.first() <= int{out.back().last()} + 1) {
-            out.back() = PortRange::of(out.back().first(), std::max(out.back().last(), range.last()));
+            out.back() =
+                PortRange::of(out.back().first(), std::max(out.back().last(), range.last()));
         } else {
             out.push_back(range);
         }

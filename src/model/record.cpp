@@ -9,7 +9,9 @@ namespace {
 
 constexpr char separator = '\0';
 
-std::string time_text(const std::optional<Timestamp>& time) { return time ? format_rfc3339(*time) : "-"; }
+std::string time_text(const std::optional<Timestamp>& time) {
+    return time ? format_rfc3339(*time) : "-";
+}
 
 std::string sorted_lines(std::string_view word, std::vector<std::string> values) {
     std::ranges::sort(values);
@@ -47,7 +49,8 @@ std::string digest(const ResolvedRequest& request) {
     std::ranges::sort(targets);
     std::string text = fmt::format("sallyport request 1\npolicy {}\n", request.policy_uid);
     for (const std::string& target : targets) text += target;
-    text += request.duration ? fmt::format("duration {}\n", request.duration->count()) : "duration -\n";
+    text +=
+        request.duration ? fmt::format("duration {}\n", request.duration->count()) : "duration -\n";
     text += fmt::format("notAfter {}\nnotBefore {}\n", time_text(request.not_after),
                         time_text(request.not_before));
     return "sha256:" + hex(sha256(text));
@@ -64,8 +67,8 @@ std::string_view to_text(WriteEffect effect) {
 
 std::string record_name(const Owner& owner, const ObjectKey& grant, std::string_view request_id) {
     std::string key = owner.text();
-    for (const std::string_view part :
-         {to_text(Kind::grant), std::string_view(grant.ns), std::string_view(grant.name), request_id}) {
+    for (const std::string_view part : {to_text(Kind::grant), std::string_view(grant.ns),
+                                        std::string_view(grant.name), request_id}) {
         key += separator;
         key += part;
     }

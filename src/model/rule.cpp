@@ -16,16 +16,18 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_tag(std::string_view text) {
     if (text.empty() || text.size() > tag_size_max || !is_letter(text.front())) return false;
-    return std::ranges::all_of(
-        text, [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_'; });
+    return std::ranges::all_of(text, [](char c) {
+        return is_letter(c) || is_digit(c) || c == '.' || c == '-' || c == '_';
+    });
 }
 
 /// Tags as Azure spells them, for messages and for the rules that we write: whether ARM reads tags
 /// without case is not documented. A tag that is not here is written in lower case.
 std::string tag_text(const std::string& folded) {
     constexpr std::array<const char*, 9> spelled = {
-        "VirtualNetwork", "AzureLoadBalancer", "Internet",     "AzureCloud",  "GatewayManager",
-        "AzureMonitor",   "AzureDevOps",       "AzureBackup", "AzureActiveDirectory"};
+        "VirtualNetwork", "AzureLoadBalancer", "Internet",
+        "AzureCloud",     "GatewayManager",    "AzureMonitor",
+        "AzureDevOps",    "AzureBackup",       "AzureActiveDirectory"};
     for (const char* const name : spelled) {
         if (equals_ignoring_case(name, folded)) return name;
     }
@@ -70,7 +72,8 @@ std::string difference(const SecurityRule& wanted, const SecurityRule& observed)
     compare(wanted.source.asgs == observed.source.asgs, "source application security group");
     compare(wanted.source_ports == observed.source_ports, "source port");
     compare(wanted.destination.prefixes == observed.destination.prefixes, "destination prefix");
-    compare(wanted.destination.asgs == observed.destination.asgs, "destination application security group");
+    compare(wanted.destination.asgs == observed.destination.asgs,
+            "destination application security group");
     compare(wanted.destination_ports == observed.destination_ports, "destination port");
     compare(wanted.priority == observed.priority, "priority");
     compare(wanted.description == observed.description, "description");
@@ -78,8 +81,9 @@ std::string difference(const SecurityRule& wanted, const SecurityRule& observed)
 }
 
 const SecurityRule* NsgState::find(std::string_view rule_name) const {
-    const auto found = std::ranges::find_if(
-        rules, [&](const SecurityRule& rule) { return equals_ignoring_case(rule.name, rule_name); });
+    const auto found = std::ranges::find_if(rules, [&](const SecurityRule& rule) {
+        return equals_ignoring_case(rule.name, rule_name);
+    });
     return found == rules.end() ? nullptr : &*found;
 }
 

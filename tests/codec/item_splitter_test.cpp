@@ -22,13 +22,16 @@ struct Outcome {
 };
 
 /// Feeds `text` in chunks of random sizes.
-Outcome split(const std::string& text, unsigned seed, std::size_t chunk_max, ItemSplitter::Limits limits = {}) {
+Outcome split(const std::string& text, unsigned seed, std::size_t chunk_max,
+              ItemSplitter::Limits limits = {}) {
     Outcome out;
     std::mt19937 random(seed);
-    ItemSplitter splitter("items", [&](std::string_view item) { out.items.emplace_back(item); }, limits);
+    ItemSplitter splitter(
+        "items", [&](std::string_view item) { out.items.emplace_back(item); }, limits);
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t size = std::min<std::size_t>(1 + random() % chunk_max, text.size() - at);
-        out.accepted = out.accepted && splitter.feed(std::string_view(text).substr(at, size)).has_value();
+        out.accepted =
+            out.accepted && splitter.feed(std::string_view(text).substr(at, size)).has_value();
         at += size;
     }
     out.rest = splitter.rest();
@@ -49,7 +52,8 @@ json random_value(std::mt19937& random, int depth) {
         default: {
             json object = json::object();
             for (auto n = random() % 4; n > 0; --n) {
-                object[n % 2 == 0 ? "items" : "k" + std::to_string(n)] = random_value(random, depth + 1);
+                object[n % 2 == 0 ? "items" : "k" + std::to_string(n)] =
+                    random_value(random, depth + 1);
             }
             return object;
         }
@@ -62,10 +66,12 @@ TEST_CASE("a list falls into its items and the rest, however it is cut into chun
     for (unsigned seed = 0; seed < 400; ++seed) {
         CAPTURE(seed);
         std::mt19937 random(seed);
-        json list = {{"kind", "List"}, {"a", random_value(random, 0)}, {"z", random_value(random, 0)}};
+        json list = {
+            {"kind", "List"}, {"a", random_value(random, 0)}, {"z", random_value(random, 0)}};
         json items = json::array();
         for (auto n = random() % 6; n > 0; --n) {
-            items.push_back({{"metadata", random_value(random, 0)}, {"spec", random_value(random, 0)}});
+            items.push_back(
+                {{"metadata", random_value(random, 0)}, {"spec", random_value(random, 0)}});
         }
         list["items"] = items;
         const std::string text = list.dump(seed % 2 == 0 ? -1 : 2);
@@ -82,14 +88,16 @@ TEST_CASE("a list falls into its items and the rest, however it is cut into chun
 }
 
 TEST_CASE("a body without the list stays whole, and a list that was cut short is not complete") {
-    const std::string status = R"({"kind":"Status","details":{"items":[{"a":1}]},"x":"items","code":410})";
+    const std::string status =
+        R"({"kind":"Status","details":{"items":[{"a":1}]},"x":"items","code":410})";
     const Outcome plain = split(status, 1, 7);
     CHECK(plain.items.empty());
     CHECK(plain.rest == status);
     CHECK(plain.complete);
 
     const std::string list = R"({"items":[{"a":1},{"a":2}]})";
-    for (std::size_t cut = 0; cut < list.size(); ++cut) CHECK_FALSE(split(list.substr(0, cut), 1, 5).complete);
+    for (std::size_t cut = 0; cut < list.size(); ++cut)
+        CHECK_FALSE(split(list.substr(0, cut), 1, 5).complete);
     CHECK(split(list + " \n", 1, 5).complete);
     CHECK_FALSE(split(list + "x", 1, 5).accepted);
     CHECK_FALSE(split("{}}", 1, 5).accepted);

@@ -44,11 +44,13 @@ AccessRecord record() {
     r.account_uid = "a-uid";
     r.account_generation = 4;
     r.request.policy_uid = "p-uid";
-    r.request.access = {{.target = {.id = *VmId::parse("/subscriptions/s/resourceGroups/rg/providers/"
-                                                       "Microsoft.Compute/virtualMachines/web01"),
-                                    .vm_id = "0b1f"},
-                         .ports = {{PortRange::single(22), Protocol::tcp}, {PortRange::of(8000, 8010), Protocol::any}},
-                         .sources = {*Cidr::parse("198.51.100.7/32"), *Cidr::parse("2001:db8::/64")}}};
+    r.request.access = {
+        {.target = {.id = *VmId::parse("/subscriptions/s/resourceGroups/rg/providers/"
+                                       "Microsoft.Compute/virtualMachines/web01"),
+                    .vm_id = "0b1f"},
+         .ports = {{PortRange::single(22), Protocol::tcp},
+                   {PortRange::of(8000, 8010), Protocol::any}},
+         .sources = {*Cidr::parse("198.51.100.7/32"), *Cidr::parse("2001:db8::/64")}}};
     r.request.duration = seconds(7200);
     r.request.not_before = at("2026-11-21T09:00:00Z");
     r.request_digest = digest(r.request);
@@ -78,7 +80,9 @@ AccessRecord record() {
                     .operation_url = "https://x/operations/1?t=1&c=2",
                     .ended = at("2026-11-21T09:00:01Z"),
                     .outcome = "Succeeded"},
-                   {.client_request_id = "c2", .effect = WriteEffect::closes, .started = at("2026-11-21T11:00:00Z")}};
+                   {.client_request_id = "c2",
+                    .effect = WriteEffect::closes,
+                    .started = at("2026-11-21T11:00:00Z")}};
     r.rules = {rule};
     return r;
 }
@@ -122,8 +126,9 @@ GrantStatus grant_status() {
                    .state = "Open",
                    .proof = "read",
                    .correlation_id = "c0ffee"}};
-    s.connections = {{.machine = "web01", .port = "22", .protocol = "Tcp", .connect_to = "10.0.0.4"},
-                     {.machine = "web01", .port = "8000-8010", .protocol = "Any", .connect_to = "10.0.0.4"}};
+    s.connections = {
+        {.machine = "web01", .port = "22", .protocol = "Tcp", .connect_to = "10.0.0.4"},
+        {.machine = "web01", .port = "8000-8010", .protocol = "Any", .connect_to = "10.0.0.4"}};
     s.conditions = {ready()};
     return s;
 }
@@ -164,7 +169,8 @@ void collect_violations(const json& schema, const json& value, const std::string
         if (type != "object") out.push_back(path + ": no object here");
         if (path == ".metadata") return;
         for (const auto& name : schema.value("required", json::array())) {
-            if (!value.contains(name)) out.push_back(path + "." + name.get<std::string>() + ": required");
+            if (!value.contains(name))
+                out.push_back(path + "." + name.get<std::string>() + ": required");
         }
         for (const auto& [key, member] : value.items()) {
             if (!schema.value("properties", json::object()).contains(key)) {
@@ -178,20 +184,25 @@ void collect_violations(const json& schema, const json& value, const std::string
         if (value.size() > schema.value("maxItems", 0U)) out.push_back(path + ": too many items");
         for (const json& item : value) collect_violations(schema["items"], item, path + "[]", out);
     } else if (schema.value("x-kubernetes-int-or-string", false)) {
-        if (!value.is_string() && !value.is_number_integer()) out.push_back(path + ": int or string");
+        if (!value.is_string() && !value.is_number_integer())
+            out.push_back(path + ": int or string");
     } else {
-        const char* const actual = value.is_string() ? "string" : value.is_boolean() ? "boolean" : "integer";
+        const char* const actual = value.is_string()    ? "string"
+                                   : value.is_boolean() ? "boolean"
+                                                        : "integer";
         if (type != actual) out.push_back(path + ": not a " + type);
     }
     if (value.is_string()) {
         const auto size = value.get_ref<const std::string&>().size();
         if (size > schema.value("maxLength", size)) out.push_back(path + ": too long");
         if (size < schema.value("minLength", 0U)) out.push_back(path + ": too short");
-        if (schema.contains("enum") && std::ranges::find(schema["enum"], value) == schema["enum"].end()) {
+        if (schema.contains("enum") &&
+            std::ranges::find(schema["enum"], value) == schema["enum"].end()) {
             out.push_back(path + ": not in enum");
         }
     }
-    if (value.is_number_integer() && value < schema.value("minimum", std::numeric_limits<std::int64_t>::min())) {
+    if (value.is_number_integer() &&
+        value < schema.value("minimum", std::numeric_limits<std::int64_t>::min())) {
         out.push_back(path + ": too small");
     }
 }
@@ -267,8 +278,13 @@ TEST_CASE("every field that is written stands in the CRD, within its bounds") {
     GrantStatus grant = grant_status();
     grant.phase = grant.message = grant.requester = endless;
     grant.approved_by.assign(100, endless);
-    grant.surfaces.assign(1000, {.id = nsg_id, .rule = endless, .state = endless, .proof = endless, .correlation_id = endless});
-    grant.connections.assign(1000, {.machine = endless, .port = endless, .protocol = endless, .connect_to = endless});
+    grant.surfaces.assign(1000, {.id = nsg_id,
+                                 .rule = endless,
+                                 .state = endless,
+                                 .proof = endless,
+                                 .correlation_id = endless});
+    grant.connections.assign(
+        1000, {.machine = endless, .port = endless, .protocol = endless, .connect_to = endless});
     grant.conditions.assign(100, ready());
     grant.conditions[0].message = grant.conditions[0].reason = endless;
     CHECK(status_violations("accessgrants", encode_status(grant)) == "");
@@ -277,7 +293,8 @@ TEST_CASE("every field that is written stands in the CRD, within its bounds") {
     policy.message = endless;
     CHECK(status_violations("jitpolicies", encode_status(policy)) == "");
     AccessRecord busy = record();
-    busy.rules[0].proof = busy.rules[0].name = busy.rules[0].writes[0].outcome = busy.end_reason = endless;
+    busy.rules[0].proof = busy.rules[0].name = busy.rules[0].writes[0].outcome = busy.end_reason =
+        endless;
     busy.rules[0].writes[0].operation_url = endless;
     busy.rules[0].writes.insert(busy.rules[0].writes.end(), 100, busy.rules[0].writes[0]);
     json object = encode_record(busy);

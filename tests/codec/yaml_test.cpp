@@ -34,17 +34,23 @@ TEST_CASE("YAML becomes the JSON that kubectl would send") {
              Row{"{a: true, b: False, c: ~, d: }", R"({"a":true,"b":false,"c":null,"d":null})"},
              Row{"port: \"22\"\nother: 22\n", R"({"other":22,"port":"22"})"},
              Row{"a: 'yes'\nb: \"010\"\n", R"({"a":"yes","b":"010"})"},
-             Row{"a: 1.0\nb: 1e3\nc: 1.5\nd: -3\ne: +7\nf: .5", R"({"a":1,"b":1000,"c":1.5,"d":-3,"e":7,"f":0.5})"},
+             Row{"a: 1.0\nb: 1e3\nc: 1.5\nd: -3\ne: +7\nf: .5",
+                 R"({"a":1,"b":1000,"c":1.5,"d":-3,"e":7,"f":0.5})"},
              Row{"t: 2026-11-21T09:00:00Z\nu: 22:22\nv: 1.2.3\nw: 8000-8010\nx: 198.51.100.7/32",
-                 R"({"t":"2026-11-21T09:00:00Z","u":"22:22","v":"1.2.3","w":"8000-8010","x":"198.51.100.7/32"})"},
-             Row{"a: 18446744073709551615\nb: 99999999999999999999999", R"({"a":18446744073709551615,"b":1e23})"},
+                 R"({"t":"2026-11-21T09:00:00Z","u":"22:22","v":"1.2.3","w":"8000-8010",
+                     "x":"198.51.100.7/32"})"},
+             Row{"a: 18446744073709551615\nb: 99999999999999999999999",
+                 R"({"a":18446744073709551615,"b":1e23})"},
              Row{"a: |\n  x\n  y\nb: >-\n  x\n  y\n", R"({"a":"x\ny\n","b":"x y"})"},
-             Row{"base: &b {p: 1, q: 2}\nd: {<<: *b, q: 3}\n", R"({"base":{"p":1,"q":2},"d":{"p":1,"q":3}})"},
+             Row{"base: &b {p: 1, q: 2}\nd: {<<: *b, q: 3}\n",
+                 R"({"base":{"p":1,"q":2},"d":{"p":1,"q":3}})"},
              Row{"l: &l [1, 2]\nm: *l", R"({"l":[1,2],"m":[1,2]})"},
              Row{"!!str 1: !!str 2", R"({"1":"2"})"},
              Row{"1: a\ntrue: b", R"({"1":"a","true":"b"})"},
              Row{"# only a comment\n", "null"},
-             Row{"\xEF\xBB\xBF" "a: \xC3\xBC", "{\"a\":\"\xC3\xBC\"}"},
+             Row{"\xEF\xBB\xBF"
+                 "a: \xC3\xBC",
+                 "{\"a\":\"\xC3\xBC\"}"},
          }) {
         CAPTURE(std::string(row.yaml));
         const auto parsed = parse_yaml(row.yaml);
@@ -60,7 +66,8 @@ TEST_CASE("what YAML readers disagree about is refused with its line") {
     };
     for (const Row& row : {
              Row{"a: 1\nb: 2\na: 3\n", "YAML line 3, column 1: the key \"a\" is given twice"},
-             Row{"x:\n  revoked: yes\n", "YAML line 2, column 12: `yes` is a boolean to some readers"},
+             Row{"x:\n  revoked: yes\n",
+                 "YAML line 2, column 12: `yes` is a boolean to some readers"},
              Row{"on: 1", "line 1, column 1: `on` is a boolean"},
              Row{"port: 010", "line 1, column 7: `010` is another number"},
              Row{"port: 0x1F", "`0x1F` is another number"},
@@ -98,8 +105,9 @@ TEST_CASE("size, depth and expanded aliases are bounded") {
 
     std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
     for (int i = 1; i < 9; ++i) {
-        bomb += fmt::format("a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}]\n", i,
-                            i - 1);
+        bomb += fmt::format(
+            "a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}]\n",
+            i, i - 1);
     }
     const auto refused = parse_yaml(bomb);
     REQUIRE_FALSE(refused);
@@ -113,7 +121,8 @@ TEST_CASE("size, depth and expanded aliases are bounded") {
 }
 
 TEST_CASE("a file has documents between lines of ---, and lines count from its start") {
-    const auto documents = parse_yaml_documents("# head\n---\na: 1\n--- # second\n\n---\nb: |\n  ---\n");
+    const auto documents =
+        parse_yaml_documents("# head\n---\na: 1\n--- # second\n\n---\nb: |\n  ---\n");
     REQUIRE(documents);
     CHECK(*documents == std::vector<json>{{{"a", 1}}, {{"b", "---\n"}}});
     CHECK(parse_yaml_documents("")->empty());

@@ -51,12 +51,13 @@ TEST_CASE("an address has one text, that of RFC 5952") {
         const char* text;
         const char* canonical;
     };
-    for (const Row& row : {Row{"198.51.100.7", "198.51.100.7"}, Row{"0.0.0.0", "0.0.0.0"}, Row{"::", "::"},
-                           Row{"::1", "::1"}, Row{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
-                           Row{"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
-                           Row{"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},
-                           Row{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"}, Row{"1::", "1::"},
-                           Row{"64:ff9b::198.51.100.7", "64:ff9b::c633:6407"}}) {
+    for (const Row& row :
+         {Row{"198.51.100.7", "198.51.100.7"}, Row{"0.0.0.0", "0.0.0.0"}, Row{"::", "::"},
+          Row{"::1", "::1"}, Row{"2001:DB8:0:0:0:0:0:1", "2001:db8::1"},
+          Row{"2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"},
+          Row{"2001:0:0:1:0:0:0:1", "2001:0:0:1::1"},
+          Row{"2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"}, Row{"1::", "1::"},
+          Row{"64:ff9b::198.51.100.7", "64:ff9b::c633:6407"}}) {
         CAPTURE(row.text);
         const auto address = Address::parse(row.text);
         REQUIRE(address);
@@ -66,8 +67,9 @@ TEST_CASE("an address has one text, that of RFC 5952") {
 }
 
 TEST_CASE("what is not exactly one address is refused") {
-    for (const char* text : {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.256", " 1.2.3.4", "1.2.3.4 ", "::g",
-                             "1::2::3", "fe80::1%eth0", "::ffff:1.2.3.4", "::ffff:102:304", "*", "Internet"}) {
+    for (const char* text :
+         {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "1.2.3.256", " 1.2.3.4", "1.2.3.4 ", "::g",
+          "1::2::3", "fe80::1%eth0", "::ffff:1.2.3.4", "::ffff:102:304", "*", "Internet"}) {
         CAPTURE(text);
         CHECK_FALSE(Address::parse(text));
     }
@@ -83,10 +85,11 @@ TEST_CASE("a network is canonical: host bits are refused or masked as the caller
 
     const auto refused = Cidr::parse("10.0.0.1/8");
     REQUIRE_FALSE(refused);
-    CHECK(refused.error().message == "\"10.0.0.1/8\" has bits behind its prefix; the network is 10.0.0.0/8");
+    CHECK(refused.error().message ==
+          "\"10.0.0.1/8\" has bits behind its prefix; the network is 10.0.0.0/8");
     CHECK(*Cidr::parse("10.0.0.1/8", Cidr::HostBits::mask) == net("10.0.0.0/8"));
-    for (const char* text : {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/08", "::/129", "/8", "10.0.0.0/8/8",
-                             "10.0.0.0/8 ", "10.0.0.0/+8"}) {
+    for (const char* text : {"10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0.0/08", "::/129",
+                             "/8", "10.0.0.0/8/8", "10.0.0.0/8 ", "10.0.0.0/+8"}) {
         CAPTURE(text);
         CHECK_FALSE(Cidr::parse(text));
     }
@@ -129,7 +132,8 @@ TEST_CASE("a set's networks make it up again, and none of them could be joined")
         CHECK(std::is_sorted(networks.begin(), networks.end()));
         for (std::size_t i = 1; i < networks.size(); ++i) {
             const Cidr& left = networks[i - 1];
-            if (left.prefix_length() != networks[i].prefix_length() || left.prefix_length() == 0) continue;
+            if (left.prefix_length() != networks[i].prefix_length() || left.prefix_length() == 0)
+                continue;
             const Cidr both = Cidr::of(left.network(), left.prefix_length() - 1);
             CHECK_FALSE((both.contains(left) && both.contains(networks[i])));
         }
@@ -141,8 +145,8 @@ TEST_CASE("a set can be all of a family, and its summary is short") {
     CHECK(AddressSet::everything().cidrs().size() == 2);
     CHECK(AddressSet::everything().contains(at("2001:db8::1")));
     CHECK(AddressSet().summary() == "none");
-    const AddressSet odd =
-        AddressSet::of({net("10.0.0.1/32"), net("10.0.0.3/32"), net("10.0.0.5/32"), net("10.0.0.7/32")});
+    const AddressSet odd = AddressSet::of(
+        {net("10.0.0.1/32"), net("10.0.0.3/32"), net("10.0.0.5/32"), net("10.0.0.7/32")});
     CHECK(odd.summary(2) == "10.0.0.1/32, 10.0.0.3/32 and 2 more");
     CHECK((AddressSet::all(Family::v6) - AddressSet::of(net("::/1"))).summary() == "8000::/1");
 }

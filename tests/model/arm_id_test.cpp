@@ -14,7 +14,8 @@ const std::string nsg = group + "/providers/Microsoft.Network/networkSecurityGro
 TEST_CASE("an ARM id compares without case and prints as received") {
     const auto sent = ArmId::parse(nsg);
     const auto answered = ArmId::parse(
-        "/subscriptions/s1/resourcegroups/RG-WEB/providers/microsoft.network/NetworkSecurityGroups/NSG1");
+        "/subscriptions/s1/resourcegroups/RG-WEB/providers/microsoft.network/NetworkSecurityGroups/"
+        "NSG1");
 
     REQUIRE(sent);
     REQUIRE(answered);
@@ -37,12 +38,12 @@ TEST_CASE("an ARM id gives its parts, at a subscription, a group or a resource o
         {"/subscriptions/S1", "", "S1", "", ""},
         {group, "", "rg-Web", "rg-Web", "/subscriptions/S1"},
         {nsg, "Microsoft.Network/networkSecurityGroups", "nsg1", "rg-Web", group},
-        {nsg + "/securityRules/r1", "Microsoft.Network/networkSecurityGroups/securityRules", "r1", "rg-Web",
-         nsg},
-        {nsg + "/providers/Microsoft.Authorization/locks/l", "Microsoft.Authorization/locks", "l", "rg-Web",
-         nsg},
-        {"/subscriptions/S1/providers/Microsoft.Network/serviceTags/westus", "Microsoft.Network/serviceTags",
-         "westus", "", "/subscriptions/S1"},
+        {nsg + "/securityRules/r1", "Microsoft.Network/networkSecurityGroups/securityRules", "r1",
+         "rg-Web", nsg},
+        {nsg + "/providers/Microsoft.Authorization/locks/l", "Microsoft.Authorization/locks", "l",
+         "rg-Web", nsg},
+        {"/subscriptions/S1/providers/Microsoft.Network/serviceTags/westus",
+         "Microsoft.Network/serviceTags", "westus", "", "/subscriptions/S1"},
     };
     for (const Row& row : rows) {
         CAPTURE(row.text);
@@ -60,12 +61,13 @@ TEST_CASE("an ARM id gives its parts, at a subscription, a group or a resource o
 
 TEST_CASE("what is not the id of a resource in a subscription is refused") {
     for (const std::string& text :
-         {std::string(), std::string("/"), std::string("subscriptions/S1"), std::string("/subscriptions"),
-          std::string("/subscriptions/"), std::string("/resourceGroups/rg"), group + "/",
-          group + "/providers/Microsoft.Network", group + "/providers/Microsoft.Network/networkSecurityGroups",
-          group + "/providers/A/b/c/providers/D", group + "/virtualMachines/vm", nsg + "?api-version=1",
-          nsg + "%2F..", group + "/providers/../../x", nsg + "/securityRules/a b", nsg + '\0',
-          "/subscriptions/" + std::string(3000, 'x')}) {
+         {std::string(), std::string("/"), std::string("subscriptions/S1"),
+          std::string("/subscriptions"), std::string("/subscriptions/"),
+          std::string("/resourceGroups/rg"), group + "/", group + "/providers/Microsoft.Network",
+          group + "/providers/Microsoft.Network/networkSecurityGroups",
+          group + "/providers/A/b/c/providers/D", group + "/virtualMachines/vm",
+          nsg + "?api-version=1", nsg + "%2F..", group + "/providers/../../x",
+          nsg + "/securityRules/a b", nsg + '\0', "/subscriptions/" + std::string(3000, 'x')}) {
         CAPTURE(text.substr(0, 200));
         CHECK_FALSE(ArmId::parse(text));
     }

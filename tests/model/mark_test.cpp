@@ -43,7 +43,9 @@ TEST_CASE("a mark says whose a rule is and until when") {
     CHECK(*Mark::parse(policy.text()) == policy);
 }
 
-TEST_CASE("a mark that is read again is the same, but for a subject that was cut; it never passes 140 characters") {
+TEST_CASE(
+    "a mark that is read again is the same, but for a subject that was cut; it never passes 140 "
+    "characters") {
     for (unsigned seed = 0; seed < 500; ++seed) {
         CAPTURE(seed);
         std::mt19937_64 random(seed);
@@ -78,19 +80,35 @@ TEST_CASE("a broken mark is no mark") {
         std::string text = good;
         return text.replace(text.find(from), from.size(), to);
     };
-    for (const std::string& text :
-         {std::string(), std::string("Allow SSH"), with("sallyport/1", "sallyport/2"), with("sallyport/1", "sallyport/1x"),
-          with("owner=k7f2m3qa", "owner=K7F2M3QA"), with("owner=k7f2m3qa", "owner=k7f2m3q"),
-          with("owner=k7f2m3qa", "owner=k7f2m3q1"), with("grant=", "grants="), with(uid, ""), with(uid, "a_b"),
-          with("2026-11-21T11:05:00Z", "-"), with("2026-11-21T11:05:00Z", "2026-11-21T12:05:00+01:00"),
-          with("2026-11-21T11:05:00Z", "2026-13-21T11:05:00Z"), with("grant=", "policy="), with("seq=4711", "seq=-1"),
-          with("seq=4711", "seq=04711"), with("seq=4711", "seq=99999999999999999999"), with(" seq=4711", ""),
-          with(" payments/alice-web01", ""), with("payments/alice-web01", "a b"), with(" owner", "  owner"),
-          good + "\n", " " + good, good + std::string(140, 'x')}) {
+    for (const std::string& text : {std::string(),
+                                    std::string("Allow SSH"),
+                                    with("sallyport/1", "sallyport/2"),
+                                    with("sallyport/1", "sallyport/1x"),
+                                    with("owner=k7f2m3qa", "owner=K7F2M3QA"),
+                                    with("owner=k7f2m3qa", "owner=k7f2m3q"),
+                                    with("owner=k7f2m3qa", "owner=k7f2m3q1"),
+                                    with("grant=", "grants="),
+                                    with(uid, ""),
+                                    with(uid, "a_b"),
+                                    with("2026-11-21T11:05:00Z", "-"),
+                                    with("2026-11-21T11:05:00Z", "2026-11-21T12:05:00+01:00"),
+                                    with("2026-11-21T11:05:00Z", "2026-13-21T11:05:00Z"),
+                                    with("grant=", "policy="),
+                                    with("seq=4711", "seq=-1"),
+                                    with("seq=4711", "seq=04711"),
+                                    with("seq=4711", "seq=99999999999999999999"),
+                                    with(" seq=4711", ""),
+                                    with(" payments/alice-web01", ""),
+                                    with("payments/alice-web01", "a b"),
+                                    with(" owner", "  owner"),
+                                    good + "\n",
+                                    " " + good,
+                                    good + std::string(140, 'x')}) {
         CAPTURE(text);
         CHECK_FALSE(Mark::parse(text));
     }
-    for (std::size_t cut = 0; cut < good.find("payments"); ++cut) CHECK_FALSE(Mark::parse(good.substr(0, cut)));
+    for (std::size_t cut = 0; cut < good.find("payments"); ++cut)
+        CHECK_FALSE(Mark::parse(good.substr(0, cut)));
 }
 
 TEST_CASE("a rule name carries owner, grant and number in at most 53 characters") {
@@ -112,9 +130,10 @@ TEST_CASE("a name in other letters' case is the same name; anything else is not 
     for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
 
     CHECK(RuleName::parse(upper)->text() == name);
-    for (const std::string& text : {std::string(), std::string("sp-"), name.substr(0, name.size() - 1), name + "1000",
-                                    name + "x", name.substr(0, name.size() - 1) + "07", "x" + name,
-                                    std::string("sp-k7f2m3qa-zzzzzzzz-93a7-4c55-8f57-0a7f7a2f6f10-1")}) {
+    for (const std::string& text :
+         {std::string(), std::string("sp-"), name.substr(0, name.size() - 1), name + "1000",
+          name + "x", name.substr(0, name.size() - 1) + "07", "x" + name,
+          std::string("sp-k7f2m3qa-zzzzzzzz-93a7-4c55-8f57-0a7f7a2f6f10-1")}) {
         CAPTURE(text);
         CHECK_FALSE(RuleName::parse(text));
     }
@@ -139,10 +158,12 @@ TEST_CASE("ours is what has our name and no other owner's mark") {
         {"mark broken", name, mark.substr(0, 60), Ownership::ours_unmarked},
         {"mark of another grant", name, of_another_grant.text(), Ownership::ours_unmarked},
         {"another owner's mark under our name", name, others.text(), Ownership::other_owner},
-        {"another owner's rule", "sp-aaaaaaaa-" + name.substr(12), others.text(), Ownership::other_owner},
+        {"another owner's rule", "sp-aaaaaaaa-" + name.substr(12), others.text(),
+         Ownership::other_owner},
         {"our mark under another name", "allow-ssh", mark, Ownership::copied_mark},
         {"neither", "allow-ssh", "for the demo", Ownership::foreign},
-        {"another owner's name without a mark", "sp-aaaaaaaa-" + name.substr(12), "", Ownership::foreign},
+        {"another owner's name without a mark", "sp-aaaaaaaa-" + name.substr(12), "",
+         Ownership::foreign},
     };
     for (const Row& row : rows) {
         CAPTURE(row.what);

@@ -11,9 +11,10 @@ using namespace sallyport;
 namespace {
 
 ResolvedRequest request() {
-    ResolvedAccess web{.target = {.id = *VmId::parse("/subscriptions/s/resourceGroups/rg-web/providers/"
-                                                     "Microsoft.Compute/virtualMachines/web01"),
-                                  .vm_id = "0B1f"}};
+    ResolvedAccess web{
+        .target = {.id = *VmId::parse("/subscriptions/s/resourceGroups/rg-web/providers/"
+                                      "Microsoft.Compute/virtualMachines/web01"),
+                   .vm_id = "0B1f"}};
     web.ports = {{PortRange::single(22), Protocol::tcp}, {PortRange::single(3389), Protocol::tcp}};
     web.sources = {*Cidr::parse("198.51.100.7/32")};
     return {.policy_uid = "p-uid", .access = {web}, .duration = seconds(7200)};
@@ -25,8 +26,9 @@ TEST_CASE("equal requests have equal digests, in whatever order and case they co
     const ResolvedRequest a = request();
     ResolvedRequest b = request();
     std::swap(b.access[0].ports[0], b.access[0].ports[1]);
-    b.access[0].target.id = *VmId::parse("/subscriptions/S/resourcegroups/RG-WEB/providers/Microsoft.Compute/"
-                                         "virtualMachines/WEB01");
+    b.access[0].target.id = *VmId::parse(
+        "/subscriptions/S/resourcegroups/RG-WEB/providers/Microsoft.Compute/"
+        "virtualMachines/WEB01");
 
     CHECK(digest(a) == digest(b));
     // Schema 1: approvals and records carry it.
@@ -53,7 +55,8 @@ TEST_CASE("each part of a request is part of its digest") {
     CHECK(digests.size() == 11);
 }
 
-TEST_CASE("a record's name depends on owner, namespace, name and requestId, and fits an object name") {
+TEST_CASE(
+    "a record's name depends on owner, namespace, name and requestId, and fits an object name") {
     const Owner owner = *Owner::parse("k7f2m3qa");
     const std::string name = record_name(owner, {"payments", "alice"}, "");
 

@@ -18,8 +18,8 @@ inline std::string read_file(const std::filesystem::path& path) {
     return text.str();
 }
 
-/// Compares `text` with `tests/data/golden/<name>`. With SALLYPORT_ACCEPT=1 the file is written anew and
-/// the test fails all the same, so that an accepting run is never a green one.
+/// Compares `text` with `tests/data/golden/<name>`. With SALLYPORT_ACCEPT=1 the file is written
+/// anew and the test fails all the same, so that an accepting run is never a green one.
 inline void check_golden(std::string_view name, const std::string& text) {
     const std::filesystem::path path = std::filesystem::path(TEST_DATA_DIR) / "golden" / name;
     const char* const accept = std::getenv("SALLYPORT_ACCEPT");
