@@ -50,6 +50,8 @@ bool is_whole(const Json& value) {
     if (value.is_number_integer()) return true;
     if (!value.is_number_float()) return false;
     const double number = value.get<double>();
+    constexpr double beyond = 9e18;  // no std::int64_t holds more
+    if (!(number > -beyond && number < beyond)) return false;
     return number == static_cast<double>(static_cast<std::int64_t>(number));
 }
 

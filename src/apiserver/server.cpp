@@ -351,6 +351,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Config config, Store& store
 http::Reply ApiServer::handle(const http::Request& request, Timestamp now) {
     http::Reply reply = impl_->handle(request, now);
     reply.response.headers.set("Cache-Control", "no-cache, private");
+    // Clients compare clocks by it; a server in front keeps it, a simulation has nobody else to set
+    // it.
+    reply.response.headers.set("Date", format_http_date(now));
     return reply;
 }
 

@@ -143,4 +143,18 @@ Json record(const std::string& name) {
               {"latestEnd", "2026-11-21T11:05:00Z"}}}};
 }
 
+Json account(const std::string& name) {
+    return {{"apiVersion", "sallyport.dev/v1alpha1"},
+            {"kind", "CloudAccount"},
+            {"metadata", {{"name", name}}},
+            {"spec",
+             {{"azure",
+               {{"tenantId", "11111111-1111-1111-1111-111111111111"},
+                {"subscriptionId", "22222222-2222-2222-2222-222222222222"},
+                {"identity",
+                 {{"clientSecret",
+                   {{"clientId", "33333333-3333-3333-3333-333333333333"},
+                    {"secretRef", {{"name", "azure"}}}}}}}}}}}};
+}
+
 }  // namespace sallyport::apiserver

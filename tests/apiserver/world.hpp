@@ -80,6 +80,7 @@ inline const With carol{.token = "t-carol"};
 Json grant(const std::string& name, const Json& spec = Json::object());
 Json policy(const std::string& name, const Json& spec = Json::object());
 Json record(const std::string& name);
+Json account(const std::string& name);
 
 std::string tokens_text();
 
