@@ -185,6 +185,10 @@ Timestamp opening_deadline(const AccessRecord& record) {
     return record.decided_at + opening_allowance;
 }
 
+Timestamp last_start(const AccessRecord& record) {
+    return std::min(opening_deadline(record), end_of(record));
+}
+
 std::optional<Timestamp> in_flight_until(const AccessRecord& record, bool followed) {
     std::optional<Timestamp> until;
     const auto later = [&](Timestamp started) {
@@ -195,15 +199,10 @@ std::optional<Timestamp> in_flight_until(const AccessRecord& record, bool follow
             if (!write.ended) later(write.started);
         }
     }
-    if (record.opened_at) return until;
     // Until it is open, the record itself is the intent: an earlier process may have begun an
-    // opening at any time up to the last moment at which one could leave. Closing notes that
-    // moment.
-    if (record.closed_at) {
-        if (record.opening_at) later(*record.opening_at);
-    } else if (!followed) {
-        later(std::min(opening_deadline(record), end_of(record)));
-    }
+    // opening at any time up to the last moment at which one could leave. Closing lists it as a
+    // write.
+    if (!record.opened_at && !record.closed_at && !followed) later(last_start(record));
     return until;
 }
 
@@ -233,6 +232,12 @@ void RecordChange::apply_to(AccessRecord& record) const {
         if (!rule.content.empty()) stored->content = rule.content;
         if (rule.priority) stored->priority = rule.priority;
         if (!rule.proof.empty()) stored->proof = rule.proof;
+        for (const WriteRecord& write : rule.writes) {
+            const bool listed = std::ranges::any_of(stored->writes, [&](const WriteRecord& other) {
+                return other.client_request_id == write.client_request_id;
+            });
+            if (!listed) stored->writes.push_back(write);
+        }
     }
 }
 

@@ -26,6 +26,9 @@ Timestamp end_when_open(const AccessRecord& record, Timestamp now);
 /// Until then it must have been proven open.
 Timestamp opening_deadline(const AccessRecord& record);
 
+/// The last moment at which an opening write could leave before it was proven open.
+Timestamp last_start(const AccessRecord& record);
+
 /// Until when a write of it may land that is neither known to have ended nor followed by a lane.
 /// nullopt: there is none. `followed` as in View.
 std::optional<Timestamp> in_flight_until(const AccessRecord& record, bool followed);

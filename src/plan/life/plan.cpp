@@ -183,20 +183,41 @@ Plan plan_owed(const View& view, Timestamp now) {
 
 // ---- when it is over
 
+/// An earlier process may have begun an opening and died before it could say so.
+bool may_hide_a_write(const View& view) { return !view.record->opened_at && !view.followed; }
+
+/// Lists that write, so that no later process has to assume it again. It must have been the first
+/// rule of the grant, on some NSG of its ways.
+RecordedRule hidden_write(const View& view) {
+    const AccessRecord& record = *view.record;
+    const NsgId& nsg = record.rules.empty() ? view.lanes.front().nsg : record.rules.front().nsg;
+    return {.nsg = nsg,
+            .name = RuleName::of(view.owner, record.grant_uid, 0).text(),
+            .writes = {{.client_request_id = "not known: begun by an earlier process",
+                        .effect = WriteEffect::opens,
+                        .started = last_start(record),
+                        .outcome = "Unknown"}}};
+}
+
+/// Whether the read proves the closing, and what may still land can be written down.
+bool is_proven_closed(const View& view, Timestamp now) {
+    if (!view.lanes_settled || view.proof.gone != Truth::yes) return false;
+    const AccessRecord& record = *view.record;
+    if (!may_hide_a_write(view) || !view.lanes.empty() || !record.rules.empty()) return true;
+    return now >= last_start(record) + in_flight_limit;
+}
+
 /// Closed means: a read that was sent after the last write shows none of its rules.
 UpdateRecord closing_of(const View& view, const Ending& over, Timestamp now) {
     const AccessRecord& record = *view.record;
     RecordChange change{
         .end = std::min(end_now(view), over.at), .closed_at = now, .end_reason = over.reason};
-    // What an earlier process began and never told of may land until then; without this note a
-    // later process would have to assume it again.
-    if (!record.opened_at && !view.followed) {
-        change.opening_at = std::min(opening_deadline(record), end_of(record));
-    }
     for (RecordedRule rule : record.rules) {
         rule.proof = view.proof.sentence;
         change.rules.push_back(std::move(rule));
     }
+    if (may_hide_a_write(view) && !(view.lanes.empty() && record.rules.empty()))
+        change.rules.push_back(hidden_write(view));
     return {std::move(change), "grant.closed",
             fmt::format("{}; {}", over.reason, view.proof.sentence)};
 }
@@ -206,11 +227,12 @@ Plan plan_closing(const View& view, const Ending& over, Timestamp now) {
     Plan plan{.claims = claims_of(view, wanted(view), over),
               .end = std::min(end_now(view), over.at),
               .closing = true};
-    if (view.lanes_settled && view.proof.gone == Truth::yes) {
+    if (is_proven_closed(view, now)) {
         plan.closing = false;
         plan.steps.push_back(closing_of(view, over, now));
         return plan;  // the status follows once the record says so
     }
+    if (may_hide_a_write(view)) sooner(plan.next, last_start(record) + in_flight_limit, now);
     if (!over.lasts && record.end_reason.empty()) {
         plan.steps.push_back(
             UpdateRecord{{.end = std::min(end_now(view), over.at), .end_reason = over.reason},

@@ -69,7 +69,8 @@ struct RecordChange {
     std::optional<Timestamp> opened_at = {};
     std::optional<Timestamp> closed_at = {};
     std::string end_reason = {};
-    /// Rules as lanes saw them, merged by NSG and name; writes and counts are left alone.
+    /// Rules as lanes saw them, merged by NSG and name: writes that are not listed are added,
+    /// counts and listed writes are left alone.
     std::vector<RecordedRule> rules = {};
     void apply_to(AccessRecord& record) const;
     friend bool operator==(const RecordChange&, const RecordChange&) = default;

@@ -1,3 +1,4 @@
+// tidy: long because the refusals are one table, and a table is read in one place.
 #include <doctest/doctest.h>
 
 #include <functional>

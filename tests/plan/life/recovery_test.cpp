@@ -1,0 +1,151 @@
+#include <doctest/doctest.h>
+
+#include "plan/life/story.hpp"
+#include "support/printers.hpp"
+
+using namespace sallyport;
+using namespace sallyport::example;
+
+namespace {
+
+Story opened() {
+    Story story;
+    story.settle();
+    REQUIRE(story.state() == "Ready=True/Open Active=True");
+    return story;
+}
+
+}  // namespace
+
+TEST_CASE("after a restart an opened record without pending writes has nothing in flight") {
+    Story story = opened();
+    story.restart();
+    story.remove_object();
+
+    story.settle();
+
+    CHECK_FALSE(story.exists);
+}
+
+TEST_CASE("after a crash during the opening the hold stays until nothing can land any more") {
+    Story story;
+    story.writable = false;
+    story.settle();  // hold, record, claims; the process dies
+    story.followed = false;
+    story.remove_object();
+    story.settle();
+
+    // Proven closed, and read again at 1, 5 and 15 min after the last moment at which a write could
+    // leave.
+    CHECK(story.record->closed_at == story.now);
+    CHECK(story.exists);
+    CHECK(story.last.next == story.now + seconds{60});
+    const Timestamp landed = at("09:00:10") + seconds{300 + 900};
+    story.now = landed - seconds{1};
+    story.settle();
+    CHECK(story.exists);
+    story.readable = false;
+    story.now = landed;
+    story.settle();
+    CHECK(story.exists);
+    CHECK(story.last.read_since == landed);
+    story.readable = true;
+    story.settle();
+    CHECK_FALSE(story.exists);
+}
+
+TEST_CASE(
+    "a write of unknown end that lands after the closing is removed again, and the hold waits for "
+    "it") {
+    Story story = opened();
+    story.record->rules[0].writes = {{.client_request_id = "r1", .started = story.now}};
+    story.remove_object();
+    story.settle();
+    REQUIRE(story.record->closed());
+    CHECK(story.exists);
+
+    story.now += seconds{120};
+    story.rules.insert(nsg_id("nsg-web"));
+    story.round();
+    CHECK(story.state() ==
+          "Ready=Unknown/Closing Reconciling=True/LateOpen Active=True SessionMayPersist=True");
+    story.settle();
+    CHECK(story.rules.empty());
+    CHECK(story.exists);
+
+    story.now = at("09:15:10");
+    story.settle();
+    CHECK_FALSE(story.exists);
+}
+
+TEST_CASE("an ended grant's object is deleted after its retention, unless a GitOps tool owns it") {
+    Story story = opened();
+    story.now = at("11:00:10");
+    story.settle();
+    story.pass(seconds{168 * 3600 - 1});
+    CHECK(story.exists);
+    story.pass(seconds{1});
+    CHECK_FALSE(story.exists);
+    CHECK(story.record);  // the only thing that knows it was used
+
+    story = Story();
+    story.grant.meta.labels["kustomize.toolkit.fluxcd.io/name"] = "payments";
+    story.grant.duration.reset();
+    story.grant.not_after = at("10:00:00");
+    story.settle();
+    REQUIRE(story.state() == "Ready=True/Open Active=True");
+    story.pass(seconds{400 * 3600});
+    CHECK(story.exists);
+    CHECK(story.published.phase == "Expired");
+}
+
+TEST_CASE(
+    "with an absolute end the record goes a day after it, and the same grant is born Expired") {
+    Story story;
+    story.grant.duration.reset();
+    story.grant.not_after = at("10:00:00");
+    story.settle();
+    story.now = at("09:30:00");
+    story.remove_object();
+    story.settle();
+    REQUIRE_FALSE(story.exists);
+    REQUIRE(story.record);
+
+    story.now = time("2026-11-22T09:59:59Z");
+    story.settle();
+    CHECK(story.record);
+    story.now = time("2026-11-22T10:00:00Z");
+    story.settle();
+    CHECK_FALSE(story.record);
+
+    World fresh;
+    story.grant = fresh.grant;
+    story.grant.duration.reset();
+    story.grant.not_after = at("10:00:00");
+    story.exists = true;
+    story.published = {};
+    story.settle();
+    CHECK(story.state() == "Ready=True/Expired Active=False");
+    CHECK(story.opened == 1);
+}
+
+TEST_CASE("a grant deleted during its opening goes as soon as its own writes have ended") {
+    Story story;
+    story.readable = false;
+    story.settle();
+    REQUIRE(story.opened == 1);
+    // What the lane tells of its write once it has ended.
+    life::RecordChange told;
+    told.opening_at = story.now;
+    told.rules = {
+        {.nsg = nsg_id("nsg-web"),
+         .name = "sp-k7f2m3qa-rule-0",
+         .writes = {{.client_request_id = "r1", .started = story.now, .ended = story.now}}}};
+    told.apply_to(*story.record);
+    story.readable = true;
+    story.remove_object();
+
+    story.settle();
+
+    CHECK_FALSE(story.exists);
+}
