@@ -191,6 +191,8 @@ private:
     void for_own_in_band(Access access, Visit visit) const {
         for (const auto& [uuid, rules] : draft_.own) {
             for (const OwnRule& mine : rules) {
+                // One of this policy that stands for nothing wanted goes, and is in nobody's way.
+                if (uuid == uuid_ && !taken_.contains(mine.name.n)) continue;
                 const bool counts = mine.rule->direction == Direction::inbound &&
                                     mine.rule->access == access &&
                                     band_.contains(mine.rule->priority);

@@ -38,9 +38,10 @@ std::optional<int> Numbers::highest(Band band, int above) const {
 }
 
 bool Numbers::is_nearly_full(Band band) const {
+    if (band.to < band.from) return false;
     const auto used = std::distance(taken_.lower_bound(band.from), taken_.upper_bound(band.to));
     const int size = band.to - band.from + 1;
-    return size > 0 && used * 100 >= std::ptrdiff_t{size} * nearly_full_percent;
+    return used * 100 >= std::ptrdiff_t{size} * nearly_full_percent;
 }
 
 Room::Room(const NsgState* observed) {
