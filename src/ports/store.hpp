@@ -39,8 +39,8 @@ struct Notice {
 /// `undecodable` and is reported there: it is not absent.
 ///
 /// Writes: every one carries what it was based on (uid, resourceVersion) and is refused as `conflict`
-/// when the object moved. The cache follows by watch, later; own writes are not patched in, but a
-/// publisher never writes the same status twice.
+/// when the object moved. The cache follows by watch, later; an own write's answer may show in it before
+/// that, never an older state. A publisher never writes the same status twice.
 class Store {
 public:
     virtual ~Store() = default;
