@@ -96,12 +96,12 @@ TEST_CASE("each fate reaches the server, and the client, as it says") {
         int handled;
         std::string answer;
     };
-    for (const Row& row : {Row{"delivered", {}, 1, "1"},
-                           Row{"late but in time", {.delay = 4s}, 1, "1"},
-                           Row{"refused", {.way = Way::refused}, 0, "connection refused"},
-                           Row{"swallowed", {.way = Way::swallowed}, 0, "timed out"},
-                           Row{"lost reply", {.way = Way::lost_reply}, 1, "connection reset"},
-                           Row{"hung reply", {.way = Way::hung_reply}, 1, "timed out"}}) {
+    for (const Row& row :
+         {Row{"delivered", {}, 1, "1"}, Row{"late but in time", {.delay = 4s}, 1, "1"},
+          Row{"refused", {.way = Way::refused}, 0, "connection refused"},
+          Row{"swallowed", {.way = Way::swallowed}, 0, "timed out"},
+          Row{"lost reply", {.way = Way::lost_reply}, 1, "connection reset"},
+          Row{"hung reply", {.way = Way::hung_reply}, 1, "timed out"}}) {
         CAPTURE(row.why);
         World world;
         Counting server;

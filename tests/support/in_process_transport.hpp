@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/loop.hpp"
@@ -19,11 +20,11 @@ namespace sallyport::support {
 /// What becomes of one request. The default: it arrives, and so does its answer.
 struct Fate {
     enum class Way {
-        delivered,  ///< the server handles it
-        refused,    ///< fails at once; the server never sees it
-        swallowed,  ///< the server never sees it; the client hears nothing until its timeout
-        lost_reply, ///< the server handles it; the connection breaks instead of an answer
-        hung_reply, ///< the server handles it; the client hears nothing until its timeout
+        delivered,   ///< the server handles it
+        refused,     ///< fails at once; the server never sees it
+        swallowed,   ///< the server never sees it; the client hears nothing until its timeout
+        lost_reply,  ///< the server handles it; the connection breaks instead of an answer
+        hung_reply,  ///< the server handles it; the client hears nothing until its timeout
     };
     Way way = Way::delivered;
     /// Later than usual at the server. Beyond the client's timeout it still lands, unheard.
@@ -35,14 +36,16 @@ struct Fate {
 /// A network inside the process: origins lead to `http::Handler`s, time is the loop's, nothing is
 /// random and there are no threads, so that a run repeats exactly.
 ///
-/// A request that was handed over reaches its server also when the client's task is destroyed, as on
-/// a real wire; to simulate a crash *before* a call, let `before_send` give `swallowed`. Timers: half
-/// the latency each way, `Fate::delay`, `Reply::delay`; for each open stream one tick per
+/// A request that was handed over reaches its server also when the client's task is destroyed, as
+/// on a real wire; to simulate a crash *before* a call, let `before_send` give `swallowed`. Timers:
+/// half the latency each way, `Fate::delay`, `Reply::delay`; for each open stream one tick per
 /// `stream_tick`. Must outlive its transports and streams; owns the deliveries under way.
 class InProcessNetwork final : public http::Network {
 public:
     InProcessNetwork(Loop& loop, Clock& clock)
-        : loop_(loop), clock_(clock), deliveries_(loop, [this](std::exception_ptr) { ++handler_failures; }) {}
+        : loop_(loop),
+          clock_(clock),
+          deliveries_(loop, [this](std::exception_ptr) { ++handler_failures; }) {}
 
     /// `origin`: `https://host[:port]` exactly as requests carry it. The handler must outlive this.
     void serve(std::string origin, http::Handler& handler) {
@@ -64,8 +67,8 @@ public:
 
     std::chrono::milliseconds latency{2};  ///< there and back
     std::chrono::milliseconds stream_tick{1000};
-    std::size_t sent = 0;           ///< requests handed over so far
-    int handler_failures = 0;       ///< exceptions that left a handler
+    std::size_t sent = 0;      ///< requests handed over so far
+    int handler_failures = 0;  ///< exceptions that left a handler
     std::size_t streams_open = 0;
 
 private:
@@ -107,6 +110,8 @@ private:
             co_await loop_.sleep_until(loop_.steady_now() + 2 * half + fate.delay);
             co_return http::Reply{.response = std::move(*fate.instead)};
         }
+        // As on a wire, where it is part of every request; simulators make URLs from it.
+        if (!request.headers.find("Host")) request.headers.add("Host", host_of(request.origin));
         const SteadyTime arrival = loop_.steady_now() + half + fate.delay;
         OneShot<Delivered> shot(loop_);
         deliveries_.start(deliver(*found->second, std::move(request), arrival, shot.replier()));
@@ -115,11 +120,17 @@ private:
             co_return unavailable("timed out");
         }
         const Delivered box = co_await shot.answer();
-        const SteadyTime back = loop_.steady_now() + half + (*box ? (*box)->delay : std::chrono::milliseconds(0));
+        const SteadyTime back =
+            loop_.steady_now() + half + (*box ? (*box)->delay : std::chrono::milliseconds(0));
         co_await loop_.sleep_until(std::min(back, deadline));
         if (back > deadline) co_return unavailable("timed out");
         if (!*box || fate.way == Fate::Way::lost_reply) co_return unavailable("connection reset");
         co_return std::move(**box);
+    }
+
+    static std::string_view host_of(std::string_view address) {
+        const std::size_t at = address.find("://");
+        return at == address.npos ? address : address.substr(at + 3);
     }
 
     Loop& loop_;
@@ -172,14 +183,16 @@ public:
                 co_return hand_over(std::move(chunk.bytes));
             }
             if (ended_) co_return std::string();
-            if (network_.loop_.steady_now() - last_bytes_ >= idle_limit_) co_return unavailable("idle too long");
+            if (network_.loop_.steady_now() - last_bytes_ >= idle_limit_)
+                co_return unavailable("idle too long");
             co_await more_->next();
         }
     }
 
 private:
     Result<std::string> hand_over(std::string bytes) {
-        if (!bytes.empty() && network_.on_stream_bytes && !network_.on_stream_bytes(request_, bytes)) {
+        if (!bytes.empty() && network_.on_stream_bytes &&
+            !network_.on_stream_bytes(request_, bytes)) {
             broken_ = true;
             if (bytes.empty()) return unavailable("connection reset");
         }
@@ -213,11 +226,13 @@ public:
         Result<http::Reply> reply = co_await network_.exchange(std::move(request), options.timeout);
         if (!reply) co_return std::move(reply).error();
         if (reply->stream) co_return co_await whole(*std::move(reply), options);
-        if (reply->response.body.size() > options.body_max) co_return unavailable("answer too large");
+        if (reply->response.body.size() > options.body_max)
+            co_return unavailable("answer too large");
         co_return std::move(reply->response);
     }
-    Task<Result<std::unique_ptr<http::ByteStream>>> open(http::Request request, http::SendOptions options,
-                                                         std::chrono::milliseconds idle_limit) override {
+    Task<Result<std::unique_ptr<http::ByteStream>>> open(
+        http::Request request, http::SendOptions options,
+        std::chrono::milliseconds idle_limit) override {
         http::Request copy = request;
         Result<http::Reply> reply = co_await network_.exchange(std::move(request), options.timeout);
         if (!reply) co_return std::move(reply).error();

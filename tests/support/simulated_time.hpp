@@ -21,10 +21,12 @@ private:
     SteadyTime now_{std::chrono::hours(1)};
 };
 
-/// A clock over `SimulatedTime`. The wall follows the steady time from `start` on; `jump` sets it off.
+/// A clock over `SimulatedTime`. The wall follows the steady time from `start` on; `jump` sets it
+/// off.
 class SimulatedClock final : public Clock {
 public:
-    SimulatedClock(Loop& loop, Timestamp start) : loop_(loop), wall_at_zero_(start - since_start()) {}
+    SimulatedClock(Loop& loop, Timestamp start)
+        : loop_(loop), wall_at_zero_(start - since_start()) {}
 
     Timestamp now() const override {
         return std::chrono::floor<seconds>(wall_at_zero_ + since_start());
@@ -32,7 +34,8 @@ public:
     SteadyTime steady_now() const override { return loop_.steady_now(); }
     Task<void> sleep_until(SteadyTime due) override { co_await loop_.sleep_until(due); }
     Task<void> sleep_until_wall(Timestamp due, std::chrono::milliseconds longest) override {
-        const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(due) - (wall_at_zero_ + since_start());
+        const auto left =
+            std::chrono::sys_time<std::chrono::nanoseconds>(due) - (wall_at_zero_ + since_start());
         const auto wait = std::clamp<std::chrono::nanoseconds>(left, {}, longest);
         co_await loop_.sleep_until(loop_.steady_now() + wait);
     }
@@ -57,10 +60,13 @@ struct SimulatedWorld {
     Scope scope{loop, [this](std::exception_ptr) { ++bugs; }};
 
     /// Runs all that is ready and moves on from timer to timer, until `span` has passed.
-    void run_for(std::chrono::nanoseconds span) { run_until([] { return false; }, span); }
+    void run_for(std::chrono::nanoseconds span) {
+        run_until([] { return false; }, span);
+    }
     /// The same, but ends early once `done()`; true if it was.
     bool run_until(const std::function<bool()>& done, std::chrono::nanoseconds at_most) {
-        const SteadyTime end = loop.steady_now() + std::chrono::duration_cast<SteadyTime::duration>(at_most);
+        const SteadyTime end =
+            loop.steady_now() + std::chrono::duration_cast<SteadyTime::duration>(at_most);
         for (;;) {
             loop.run_ready();
             if (done()) return true;
