@@ -1,0 +1,173 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "base/result.hpp"
+#include "kube/versions.hpp"
+#include "ports/store.hpp"
+
+namespace sallyport::kube {
+
+/// What a publisher compares with and bases its patch on.
+struct StatusBase {
+    std::string uid = {};
+    std::string version = {};
+    std::string status = {};  ///< JSON; empty: there is none
+};
+
+/// One kind's cache as its reflector sees it: told of lists and watch events, in the server's
+/// order.
+///
+/// Three sources write into it: lists, watch events, and answers to requests of our own. Versions
+/// keep them in order. An event or answer no newer than what is there is dropped. An answer is
+/// dropped also when it is no newer than what the watch has told (`followed`): the watch then knows
+/// all that happened up to it, a deletion too, and an answer that comes late must not bring a
+/// deleted object back.
+class Replica {
+public:
+    using Notify = std::function<void(const ObjectRef&)>;
+    explicit Replica(Kind kind) : kind_(kind) {}
+    virtual ~Replica() = default;
+    Replica(const Replica&) = delete;
+    Replica& operator=(const Replica&) = delete;
+
+    Kind kind() const { return kind_; }
+    bool synced() const { return synced_; }
+    /// The version up to which list and watch have told everything; empty before the first list.
+    const std::string& followed() const { return followed_; }
+    void set_notify(Notify notify) { notify_ = std::move(notify); }
+
+    /// A list of state `version` begins. A version older than `followed` means that the server was
+    /// put back to an earlier state: then the list replaces everything, whatever the versions say.
+    /// Gives true in that case.
+    bool begin_list(std::string version);
+    /// One object of the list.
+    void list(nlohmann::json&& object);
+    /// The list was whole: what it did not have is gone (unless it is newer than the list).
+    void end_list();
+
+    /// ADDED or MODIFIED.
+    void put(nlohmann::json&& object);
+    /// DELETED; the object's version is that of its deletion.
+    void remove(const nlohmann::json& object);
+    void bookmark(std::string version);
+    /// What the server answered to a read or write of ours.
+    void answer(nlohmann::json&& object);
+
+    virtual std::optional<std::string> problem(const ObjectKey& key) const = 0;
+    /// nullopt: no such object here, or its kind keeps no status.
+    virtual std::optional<StatusBase> status_base(const ObjectKey& key) const = 0;
+    virtual const ObjectMeta* meta(const ObjectKey& key) const = 0;
+    virtual std::size_t size() const = 0;
+
+protected:
+    virtual void store(ObjectMeta meta, const nlohmann::json& object) = 0;
+    virtual void erase(const ObjectKey& key) = 0;
+    virtual void each_key(
+        const std::function<void(const ObjectKey&, const std::string& version)>& visit) const = 0;
+
+private:
+    bool is_news(const ObjectMeta& meta) const;
+    void follow(const std::string& version);
+    void changed(ObjectKey key) const;
+
+    Kind kind_;
+    bool synced_ = false;
+    bool went_back_ = false;
+    std::string followed_;
+    std::string list_version_;
+    std::set<ObjectKey> listed_;
+    Notify notify_;
+};
+
+/// The part of an object's metadata that every object has; an empty name when there is none.
+ObjectMeta meta_of(const nlohmann::json& object);
+/// The object's status as compact JSON; empty without one.
+std::string status_of(const nlohmann::json& object);
+
+/// A typed cache of one kind. Objects are decoded once and their JSON is dropped, but for the
+/// status text of kinds we publish to.
+template <class T>
+class Table final : public Replica {
+public:
+    using Decode = Result<T> (*)(const nlohmann::json&);
+    enum class Status { dropped, kept };
+    Table(Kind kind, Decode decode, Status status)
+        : Replica(kind), decode_(decode), keep_(status) {}
+
+    /// nullptr: absent or undecodable. Valid until the next suspension.
+    const T* find(const ObjectKey& key) const {
+        const auto it = entries_.find(key);
+        return it == entries_.end() ? nullptr : std::get_if<T>(&it->second.object);
+    }
+    void each(const std::function<void(const T&)>& visit) const {
+        for (const auto& [key, entry] : entries_) {
+            if (const T* object = std::get_if<T>(&entry.object)) visit(*object);
+        }
+    }
+
+    std::optional<std::string> problem(const ObjectKey& key) const override {
+        const auto it = entries_.find(key);
+        if (it == entries_.end()) return std::nullopt;
+        const auto* undecoded = std::get_if<Undecoded>(&it->second.object);
+        return undecoded ? std::optional(undecoded->message) : std::nullopt;
+    }
+    std::optional<StatusBase> status_base(const ObjectKey& key) const override {
+        const auto it = entries_.find(key);
+        if (it == entries_.end() || keep_ == Status::dropped) return std::nullopt;
+        const ObjectMeta& meta = it->second.meta();
+        return StatusBase{
+            .uid = meta.uid, .version = meta.resource_version, .status = it->second.status};
+    }
+    const ObjectMeta* meta(const ObjectKey& key) const override {
+        const auto it = entries_.find(key);
+        return it == entries_.end() ? nullptr : &it->second.meta();
+    }
+    std::size_t size() const override { return entries_.size(); }
+
+private:
+    struct Undecoded {
+        ObjectMeta meta;
+        std::string message;
+    };
+    struct Entry {
+        std::variant<T, Undecoded> object;
+        std::string status;
+        const ObjectMeta& meta() const {
+            return std::visit([](const auto& any) -> const ObjectMeta& { return any.meta; },
+                              object);
+        }
+    };
+
+    void store(ObjectMeta meta, const nlohmann::json& object) override {
+        const ObjectKey key = meta.key;
+        std::string status = keep_ == Status::kept ? status_of(object) : std::string();
+        Result<T> decoded = decode_(object);
+        if (decoded) {
+            entries_.insert_or_assign(key, Entry{*std::move(decoded), std::move(status)});
+        } else {
+            Undecoded undecoded{std::move(meta), std::move(decoded).error().message};
+            entries_.insert_or_assign(key, Entry{std::move(undecoded), std::move(status)});
+        }
+    }
+    void erase(const ObjectKey& key) override { entries_.erase(key); }
+    void each_key(
+        const std::function<void(const ObjectKey&, const std::string&)>& visit) const override {
+        for (const auto& [key, entry] : entries_) visit(key, entry.meta().resource_version);
+    }
+
+    Decode decode_;
+    Status keep_;
+    std::map<ObjectKey, Entry> entries_;
+};
+
+}  // namespace sallyport::kube
