@@ -182,7 +182,7 @@ Task<Result<void>> Account::list_nsgs() {
         }
         if (!listed) by_resource_group_ = false;
     }
-    if (!listed) co_return std::move(listed).error().context("list network security groups");
+    if (!listed) co_return std::move(listed).error();
     std::set<NsgId> seen;
     int in_turn = 0;
     for (NsgState& state : *listed) {
@@ -200,8 +200,7 @@ Task<Result<void>> Account::list_nsgs() {
 }
 
 template <class T>
-Task<Result<void>> Account::refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope),
-                                    const char* what) {
+Task<Result<void>> Account::refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
     const SteadyTime sent = services_.clock.steady_now();
     Result<std::vector<T>> listed = co_await list_scopes<T>(list);
     if (listed) {
@@ -210,7 +209,7 @@ Task<Result<void>> Account::refresh(Part<T>& part, Task<Result<std::vector<T>>> 
         co_return Result<void>();
     }
     if (services_.clock.steady_now() - part.sent > fresh_for()) part.list = Known<std::vector<T>>();
-    co_return std::move(listed).error().context(fmt::format("list {}", what));
+    co_return std::move(listed).error();
 }
 
 Task<void> Account::refresh_service_tags() {
@@ -237,9 +236,9 @@ Task<Result<void>> Account::sweep() {
         if (!done && !first) first = std::move(done).error();
     };
     note(co_await list_nsgs());
-    note(co_await refresh<Nic>(nics_, &Gateway::list_nics, "network interfaces"));
-    note(co_await refresh<VirtualNetwork>(networks_, &Gateway::list_networks, "virtual networks"));
-    note(co_await refresh<VirtualMachine>(machines_, &Gateway::list_machines, "virtual machines"));
+    note(co_await refresh<Nic>(nics_, &Gateway::list_nics));
+    note(co_await refresh<VirtualNetwork>(networks_, &Gateway::list_networks));
+    note(co_await refresh<VirtualMachine>(machines_, &Gateway::list_machines));
     co_await refresh_service_tags();
     const bool changed = topology_.nics != nics_.list || topology_.networks != networks_.list ||
                          topology_.machines != machines_.list || !swept_;
@@ -285,8 +284,13 @@ Task<void> Account::run() {
             note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
         }
         drop_stale_reads();
-        const std::chrono::milliseconds pause =
-            gateway_ ? std::chrono::milliseconds(spec_.sweep_interval) : std::chrono::milliseconds(5s);
+        std::chrono::milliseconds pause = spec_.sweep_interval;
+        if (trouble_) {
+            const Attempt attempt = reaction_to(*trouble_, failures_++, Urgency::closing);
+            pause = std::min(pause, next_attempt(attempt, services_.random.fraction()));
+        } else {
+            failures_ = 0;
+        }
         const SteadyTime next = services_.clock.steady_now() + pause;
         co_await wake_.next_until(next);
     }

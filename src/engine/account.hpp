@@ -94,8 +94,7 @@ private:
     Task<Result<void>> sweep();
     Task<Result<void>> list_nsgs();
     template <class T>
-    Task<Result<void>> refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope),
-                               const char* what);
+    Task<Result<void>> refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
     template <class T>
     Task<Result<std::vector<T>>> list_scopes(Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
     Task<void> refresh_service_tags();
@@ -117,6 +116,7 @@ private:
     std::int64_t opened_generation_ = -1;
     bool by_resource_group_ = false;  ///< the subscription could not be listed as a whole
     bool swept_ = false;
+    int failures_ = 0;  ///< sweeps in a row
     std::optional<Error> trouble_;
     Topology topology_;
     Part<Nic> nics_;

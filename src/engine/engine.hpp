@@ -74,6 +74,7 @@ private:
         Known<access::PolicyStanding> standing;
         std::int64_t generation = -1;  ///< as of the last look
         bool deleting = false;
+        std::set<NsgId> seen_in_place;  ///< where the lockdown was whole before
         std::set<std::string> active_grants;
         std::set<NsgId> claimed;
         int failures = 0;
@@ -107,12 +108,15 @@ private:
     Task<Result<void>> apply(std::string uid, life::StoreStep step);
     Task<Result<void>> create_record(std::string uid, AccessRecord record);
     Task<Result<void>> update_record(std::string uid, life::UpdateRecord step);
+    Task<Result<void>> publish(std::string uid, const life::Plan& plan);
     void forget_if_gone(const std::string& uid);
 
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
     void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy, Account& account);
+    static std::optional<access::Problem> lockdown_missing(const std::string& uid, PolicyEntry& entry,
+                                                           Account& account);
     PolicyStatus describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
                           Account* account, const std::vector<access::Problem>& preflight);
 

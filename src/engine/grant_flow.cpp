@@ -155,7 +155,8 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
     const path::GrantQuestion question{.request = view.record->request,
                                        .rules = view.record->rules,
                                        .uid = uid,
-                                       .not_before = std::move(not_before)};
+                                       .not_before = std::move(not_before),
+                                       .grants_from = out.account->account().bands.grants.from};
     view.proof = path::judge(question, out.account->topology(), out.account->observations(), settings_.owner);
 }
 
@@ -198,6 +199,11 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     unlooked_.erase(uid);
     if (!first_look_done_ && unlooked_.empty()) first_look_done_ = true;
 
+    if (plan.closing && !plan.steps.empty()) {
+        // A record that cannot be written must not hide that something is closing, or fails to.
+        Result<void> told = co_await publish(uid, plan);
+        if (told) plan.status.reset();
+    }
     bool again_now = false;
     for (life::StoreStep& step : plan.steps) {
         again_now = again_now || observed_at_once(step);
@@ -209,14 +215,10 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
                                services_.random.fraction());
     }
-    if (plan.status) {
-        Result<void> done = co_await services_.store.publish_grant(grants_[uid].key, uid, *plan.status);
-        if (!done && done.error().kind != ErrorKind::not_found) {
-            services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
-            co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
-                                   services_.random.fraction());
-        }
-        grants_[uid].published = std::move(*plan.status);
+    if (Result<void> told = co_await publish(uid, plan); !told) {
+        services_.metrics.increment("sallyport_looks_total", {"grant", to_text(told.error().kind)});
+        co_return next_attempt(reaction_to(told.error(), grants_[uid].failures++, Urgency::closing),
+                               services_.random.fraction());
     }
     for (life::Note& note : plan.notes) {
         Notice notice{.about = {Kind::grant, grants_[uid].key},
@@ -233,6 +235,14 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     if (!plan.next) co_return std::nullopt;
     const seconds wait = *plan.next - services_.clock.now();
     co_return std::max<milliseconds>(wait, 100ms);
+}
+
+Task<Result<void>> Engine::publish(std::string uid, const life::Plan& plan) {
+    if (!plan.status) co_return Result<void>();
+    Result<void> done = co_await services_.store.publish_grant(grants_[uid].key, uid, *plan.status);
+    if (!done && done.error().kind != ErrorKind::not_found) co_return done;
+    grants_[uid].published = *plan.status;
+    co_return Result<void>();
 }
 
 void Engine::forget_if_gone(const std::string& uid) {
@@ -300,8 +310,9 @@ Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
 
 Task<Result<void>> Engine::update_record(std::string uid, life::UpdateRecord step) {
     const std::string name = grants_[uid].record_name;
-    const life::RecordChange change = step.change;
-    Result<void> done = co_await records_.update(name, [change](AccessRecord& record) { change.apply_to(record); });
+    // Built first: g++ 12 destroys a closure twice that is made inside a co_await expression.
+    Records::Change change = [what = step.change](AccessRecord& record) { what.apply_to(record); };
+    Result<void> done = co_await records_.update(name, std::move(change));
     if (!done) co_return std::move(done).error().context("update the record");
     const std::optional<AccessRecord> stored = records_.find(name);
     GrantEntry& entry = grants_[uid];

@@ -51,7 +51,8 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
             .precedence = policy.network.lockdown.precedence,
             .confirmed = policy.network.lockdown.confirmed,
             .repair = policy.repair_closed,
-            .remove = going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty()});
+            .remove = going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty(),
+            .seen_in_place = entry.seen_in_place.contains(nsg)});
     }
     for (const NsgId& nsg : entry.claimed) {
         Lane* lane = account.find_lane(nsg);
@@ -60,19 +61,35 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
     entry.claimed = std::move(claimed);
     told(untold_policies_, entry.account, uid);
 
+    if (std::optional<access::Problem> missing = lockdown_missing(uid, entry, account)) {
+        access::PolicyStanding standing = *entry.standing;
+        standing.not_ready = std::move(missing);
+        entry.standing = std::move(standing);
+    }
+}
+
+/// Why the lockdown is not in place everywhere; nullopt: it is. A policy is not Ready before.
+std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, PolicyEntry& entry,
+                                                        Account& account) {
+    std::optional<access::Problem> missing;
     for (const NsgId& nsg : entry.claimed) {
-        for (const nsg::PolicyVerdict& verdict : account.lane(nsg).last_plan().policies) {
-            if (verdict.uid != uid || !verdict.unconfirmed) continue;
-            access::PolicyStanding standing = *entry.standing;
-            standing.not_ready = access::Problem{
+        const std::vector<nsg::PolicyVerdict>& verdicts = account.lane(nsg).last_plan().policies;
+        const auto mine = std::ranges::find(verdicts, uid, &nsg::PolicyVerdict::uid);
+        if (mine != verdicts.end() && mine->unconfirmed) {
+            return access::Problem{
                 "LockdownUnconfirmed",
                 fmt::format("the lockdown would cut {} on {}; look at them, then set "
                             "spec.network.lockdown.confirmed: true",
-                            fmt::join(verdict.cuts, ", "), nsg.name())};
-            entry.standing = std::move(standing);
-            return;
+                            fmt::join(mine->cuts, ", "), nsg.name())};
+        }
+        if (mine == verdicts.end() || !mine->in_place) {
+            missing = access::Problem{"LockdownPending",
+                                      fmt::format("the lockdown is being written on {}", nsg.name())};
+        } else {
+            entry.seen_in_place.insert(nsg);
         }
     }
+    return missing;
 }
 
 PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
@@ -120,8 +137,9 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, 
                                         .ports = policy.network.ports,
                                         .lockdown = policy.network.lockdown,
                                         .accepted_uids = accepted};
-    bool closed = true;
-    bool known = true;
+    // Nothing is claimed of machines that are not known.
+    bool known = !machines.empty() && account->swept();
+    bool closed = known;
     for (const path::PortVerdict& verdict :
          path::judge(question, account->topology(), account->observations(), settings_.owner)) {
         closed = closed && verdict.state == path::PortState::closed;
@@ -133,12 +151,15 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, 
             if (finding.uid == uid) status.findings.push_back(finding.message);
         }
     }
+    for (const access::Problem& problem : entry.standing->findings) status.findings.push_back(problem.message);
     constexpr std::size_t findings_max = 64;
     if (status.findings.size() > findings_max) status.findings.resize(findings_max);
     const std::string first = status.findings.empty() ? "" : status.findings.front();
     condition("Closed", closed ? Truth::yes : known ? Truth::no : Truth::unknown,
               closed ? "Closed" : known ? "Shadowed" : "Unknown",
-              closed ? "nothing but this policy's grants and exceptions reaches its ports" : first);
+              closed  ? "nothing but this policy's grants and exceptions reaches its ports"
+              : known ? first
+                      : "not every rule on the way to this policy's machines has been read");
     if (status.message.empty() && !closed) status.message = first;
     return status;
 }

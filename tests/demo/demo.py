@@ -203,11 +203,13 @@ class Demo:
                 "access": "Allow", "direction": "Inbound", "priority": 150, "protocol": "Tcp",
                 "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
                 "destinationAddressPrefix": "*", "destinationPortRange": "22"})
+        until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
         finding = until(lambda: self.finding(name), 15, "a finding that names the rule")
         agree, found = self.finds("web01", {STRANGER: True})
         self.screen.check(f"policy web-ssh: {finding}", found, agree)
         for rule_id in theirs:
             self.saboteur.delete_rule(rule_id)
+        until(lambda: not self.open_from(STRANGER), 10, "their rule to go")
         until(lambda: not self.finding(name), 15, "the finding to go with the rule")
         agree, found = self.finds("web01", {STRANGER: False})
         self.screen.check("policy web-ssh: no such finding, once its owner took it back", found,

@@ -249,8 +249,10 @@ def prepare(world):
     admin = Kubectl(world)
     admin("apply", "-f", ROOT / "examples/namespaces.yaml")
     admin("apply", "-f", ROOT / "examples/account-secret.yaml")
-    admin("create", "configmap", "azure-ca", "-n", "sallyport-system",
-          f"--from-file=ca.pem={world.folder / 'azure-ca.pem'}")
+    admin("apply", "-f", "-", stdin=json.dumps({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "azure-ca", "namespace": "sallyport-system"},
+        "data": {"ca.pem": (world.folder / "azure-ca.pem").read_text()}}))
 
 
 def up():

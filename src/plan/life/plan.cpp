@@ -155,6 +155,21 @@ RecordChange rules_seen(const View& view) {
     return change;
 }
 
+/// Every rule that is wanted is there, as a settled read shows. Without it a port that happens to
+/// stand open by foreign rules would pass for the grant's doing, and shut again under it.
+bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claims) {
+    if (!view.lanes_settled) return false;
+    return std::ranges::all_of(claims, [&](const auto& claim) {
+        const auto lane = std::ranges::find(view.lanes, claim.first, &LaneReport::nsg);
+        if (!claim.second.wanted_known || lane == view.lanes.end() || !lane->verdict) return false;
+        const auto& rules = lane->verdict->rules;
+        return rules.size() == claim.second.wanted.size() &&
+               std::ranges::all_of(rules, [](const auto& rule) {
+                   return rule.state == nsg::RuleState::present;
+               });
+    });
+}
+
 Plan plan_owed(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
     const Wanted needs = wanted(view);
@@ -163,7 +178,7 @@ Plan plan_owed(const View& view, Timestamp now) {
     sooner(plan.next, end, now);
     if (!record.opened_at) sooner(plan.next, opening_deadline(record), now);
 
-    if (!record.opened_at && view.proof.open == Truth::yes) {
+    if (!record.opened_at && view.proof.open == Truth::yes && is_in_place(view, plan.claims)) {
         RecordChange change = rules_seen(view);
         change.opening_at = record.decided_at;
         change.opened_at = now;

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "apiserver/memory_store.hpp"
+#include "apiserver/server.hpp"
+#include "azure/gateway.hpp"
+#include "engine/engine.hpp"
+#include "kube/store.hpp"
+#include "simulator/simulator.hpp"
+#include "support/in_process_transport.hpp"
+#include "support/memory_world.hpp"
+#include "support/simulated_time.hpp"
+#include "telemetry/file_journal.hpp"
+
+/// The whole system in one process and in simulated time: the shipped engine, planner, codecs, adapters, the
+/// embedded control plane and azure-sim, without a socket. What a test may do to it, a cloud, a user or a power
+/// cut may do too.
+namespace sallyport::sim {
+
+using nlohmann::json;
+
+inline constexpr const char* kube_origin = "https://kube.test:6443";
+inline constexpr const char* azure_origin = "https://azure.test:10443";
+inline constexpr const char* start_of_time = "2026-11-21T09:00:00Z";
+
+/// One process of the operator: everything that a `kill -9` takes with it.
+struct Operator {
+    Operator(support::SimulatedWorld& time, support::InProcessNetwork& network, support::MemoryFiles& files,
+             support::KeptLog& log, support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner);
+
+    support::SeededRandom random;
+    std::unique_ptr<http::Transport> kube_transport;
+    kube::KubeStore store;
+    azure::ArmGateways gateways;
+    telemetry::FileJournal journal;
+    engine::Engine engine;
+    Scope scope;  ///< the reflectors; goes first
+};
+
+/// How requests look from outside: `kube PATCH …/accessgrants/a`, `azure DELETE …/securityRules/x`.
+std::string describe_call(const http::Request& request);
+
+struct World {
+    explicit World(std::uint64_t seed = 1, std::string estate = small_estate());
+    ~World();
+
+    // The operator.
+    void start_operator();
+    void crash() { process.reset(); }
+
+    // Time.
+    void run_for(std::chrono::nanoseconds span) { time.run_for(span); }
+    /// Until `done`, at most `at_most`; true if it came about.
+    bool run_until(const std::function<bool()>& done, std::chrono::nanoseconds at_most = std::chrono::seconds(60)) {
+        return time.run_until(done, at_most);
+    }
+    Timestamp now() const { return time.clock.now(); }
+
+    // The API server, as a user sees it.
+    json apply(const json& object);                  ///< creates or merge-patches, as admin
+    json create_as(const std::string& who, const json& object);  ///< the answer, whatever it is
+    json get(const std::string& path);               ///< null when it is not there
+    void remove(const std::string& path);
+    http::Response request(const std::string& who, std::string method, std::string target, std::string body = {},
+                           std::string content_type = "application/json");
+    json grant(const std::string& name) { return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/accessgrants/" + name); }
+    std::string phase(const std::string& name);
+    json policy(const std::string& name) { return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/" + name); }
+    std::vector<json> records();
+
+    // Azure, as its judge and a saboteur see it.
+    bool reaches(const std::string& source, const std::string& vm, int port = 22);
+    /// Names of rules with our prefix on every NSG; with `grants_only`, without lockdowns and exceptions.
+    std::vector<std::string> our_rules(bool grants_only = true);
+    /// All rules that are not ours, as text without etag and provisioning state.
+    std::string foreign_rules();
+    http::Response azure(std::string method, std::string target, const json& body = nullptr);
+    json azure_state();
+
+    /// What happened, for a failing test: objects' states, the last log lines and calls.
+    std::string story();
+
+    /// Account, namespace, secret and policy; nothing is open yet.
+    void set_up(const json& policy_changes = json::object());
+
+    static std::string small_estate();
+    static json account();
+    static json a_policy();
+    /// 198.51.100.7 to web01, port 22.
+    static json a_grant(const std::string& name, const std::string& duration = "10m");
+
+    support::SimulatedWorld time;
+    support::InProcessNetwork network;
+    support::MemoryFiles files;
+    support::KeptLog log;
+    support::KeptMetrics metrics;
+    apiserver::MemoryStore disk;
+    support::SeededRandom server_random;
+    std::unique_ptr<apiserver::ApiServer> api;
+    std::unique_ptr<http::Handler> dated_api;
+    std::unique_ptr<simulator::Simulator> cloud;
+    std::unique_ptr<Operator> process;
+    std::uint64_t seed;
+    int processes = 0;
+    /// Calls of the operator (not of users), in order; see `describe_call`.
+    std::vector<std::string> calls;
+    std::string azure_token;
+};
+
+}  // namespace sallyport::sim
