@@ -144,13 +144,13 @@ Outcome<bool> dry_run_of(const http::Target& target) {
 
 class ApiServer::Impl {
 public:
-    Impl(Config config, Resources resources, TokenTable tokens, Store& store)
-        : resources_(std::move(resources)),
+    Impl(Config config, TokenTable tokens, Store& store)
+        : shared_resources_(std::move(config.resources)),
+          resources_(*shared_resources_),
           tokens_(std::move(tokens)),
           version_(std::move(config.version)),
           cache_(std::make_shared<Cache>(config.history_max)),
-          writes_(resources_, cache_, store, std::move(config.random_bytes)),
-          openapi_index_(openapi_index(resources_)) {}
+          writes_(resources_, cache_, store, std::move(config.random_bytes)) {}
 
     Result<void> load(Store& store, Timestamp now);
     http::Reply handle(const http::Request& request, Timestamp now);
@@ -165,12 +165,12 @@ private:
     http::Reply write(const http::Request& request, const http::Target& target,
                       const Identity& identity, const Place& place, Timestamp now);
 
-    const Resources resources_;
+    const std::shared_ptr<const Resources> shared_resources_;
+    const Resources& resources_;
     const TokenTable tokens_;
     const std::string version_;
     const std::shared_ptr<Cache> cache_;
     Writes writes_;
-    const std::string openapi_index_;
 };
 
 Result<void> ApiServer::Impl::load(Store& store, Timestamp now) {
@@ -269,7 +269,7 @@ http::Reply ApiServer::Impl::discovery(const http::Request& request,
 http::Reply ApiServer::Impl::openapi(const Segments& segments) const {
     // v2 is protobuf only for kubectl, which does without it.
     if (segments.size() < 2 || segments[1] != "v3") return reply_of(no_such_path());
-    if (segments.size() == 2) return json_reply(openapi_index_);
+    if (segments.size() == 2) return json_reply(openapi_index(resources_));
     std::string body;
     if (segments.size() == 4 && segments[2] == "api")
         body = openapi_document(resources_, "", segments[3]);
@@ -338,12 +338,14 @@ ApiServer::~ApiServer() = default;
 
 Result<std::unique_ptr<ApiServer>> ApiServer::create(Config config, Store& store, Timestamp now) {
     check(config.random_bytes != nullptr, "a control plane is given random bytes");
-    Result<Resources> resources = Resources::read(config.crds);
-    if (!resources) return std::move(resources).error();
+    if (!config.resources) {
+        Result<Resources> read = Resources::read(shipped_crds());
+        if (!read) return std::move(read).error();
+        config.resources = std::make_shared<const Resources>(std::move(*read));
+    }
     Result<TokenTable> tokens = TokenTable::parse(config.tokens);
     if (!tokens) return std::move(tokens).error();
-    auto impl =
-        std::make_unique<Impl>(std::move(config), std::move(*resources), std::move(*tokens), store);
+    auto impl = std::make_unique<Impl>(std::move(config), std::move(*tokens), store);
     if (Result<void> loaded = impl->load(store, now); !loaded) return std::move(loaded).error();
     return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }

@@ -16,8 +16,9 @@ namespace sallyport::apiserver {
 /// What a server is made of. Nothing here is read from the machine: files and random numbers are
 /// handed in.
 struct Config {
-    /// CRDs as YAML: the only schema source of our kinds.
-    std::vector<std::string> crds = shipped_crds();
+    /// What is served. Reading it takes some milliseconds, so servers of one process may share it;
+    /// null: read from the CRDs of this program.
+    std::shared_ptr<const Resources> resources = {};
     /// Text of the token file (identity.hpp); `read_token_file` reads and checks one.
     std::string tokens = {};
     /// Gives that many random bytes. Called by one thread at a time.

@@ -27,7 +27,14 @@ World::World(std::size_t history_max)
 }
 
 void World::start() {
+    // Read once for all worlds: they are many, and it is what they spend their time on.
+    static const std::shared_ptr<const Resources> resources = [] {
+        Result<Resources> read = Resources::read(shipped_crds());
+        if (!read) FAIL(read.error().message);
+        return std::make_shared<const Resources>(std::move(*read));
+    }();
     Config config;
+    config.resources = resources;
     config.tokens = tokens_text();
     config.history_max = history_max_;
     config.random_bytes = [this](std::size_t count) {
