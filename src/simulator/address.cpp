@@ -13,7 +13,8 @@ namespace {
 std::optional<unsigned> number(std::string_view text, unsigned max) {
     unsigned value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value > max) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size() || value > max)
+        return std::nullopt;
     return value;
 }
 

@@ -86,16 +86,25 @@ http::Response authorization_failed(const Call& call, const std::string& action,
 
 std::optional<http::Response> refuse_caller(Core& core, const Call& call) {
     if (!call.principal) return std::nullopt;  // the estate is being loaded
+    // unverified: that anybody may list what they themselves may do.
+    if (call.path.type_key() == "microsoft.authorization/permissions" &&
+        !call.effect.denies_action) {
+        return std::nullopt;
+    }
     const std::string action = action_of(call);
     const std::string scope = id_of(call.path);
     if (call.effect.denies_action) return authorization_failed(call, action, scope);
-    if (const DenyAssignment* deny = denied_by(core.deny_assignments, *call.principal, action, scope)) {
+    if (const DenyAssignment* deny =
+            denied_by(core.deny_assignments, *call.principal, action, scope)) {
         // unverified: wording; the code is documented.
         return gateway_error(403, "DenyAssignmentAuthorizationFailed",
                              "The client '" + call.principal->app_id + "' with object id '" +
-                                 call.principal->object_id + "' has permission to perform action '" + action +
-                                 "' on scope '" + scope + "'; however, the access is denied because of the deny "
-                                 "assignment with name '" + deny->name + "' at scope '" + deny->scope + "'.");
+                                 call.principal->object_id +
+                                 "' has permission to perform action '" + action + "' on scope '" +
+                                 scope +
+                                 "'; however, the access is denied because of the deny "
+                                 "assignment with name '" +
+                                 deny->name + "' at scope '" + deny->scope + "'.");
     }
     if (is_allowed(*call.principal, action, scope)) return std::nullopt;
     return authorization_failed(call, action, scope);
@@ -105,10 +114,13 @@ std::optional<http::Response> refuse_by_policy(const Call& call) {
     const std::string& assignment = call.effect.denies_by_policy;
     if (assignment.empty() || call.is("GET") || call.is("DELETE")) return std::nullopt;
     const std::string sub = "/subscriptions/" + call.path.subscription;
-    const std::string definition = sub + "/providers/Microsoft.Authorization/policyDefinitions/" + assignment;
-    const std::string assigned = sub + "/providers/Microsoft.Authorization/policyAssignments/" + assignment;
-    const Json identifiers = Json::array({{{"policyAssignment", {{"name", assignment}, {"id", assigned}}},
-                                           {"policyDefinition", {{"name", assignment}, {"id", definition}}}}});
+    const std::string definition =
+        sub + "/providers/Microsoft.Authorization/policyDefinitions/" + assignment;
+    const std::string assigned =
+        sub + "/providers/Microsoft.Authorization/policyAssignments/" + assignment;
+    const Json identifiers =
+        Json::array({{{"policyAssignment", {{"name", assignment}, {"id", assigned}}},
+                      {"policyDefinition", {{"name", assignment}, {"id", definition}}}}});
     // unverified: some names inside `info` (FACTS 8.6).
     const Json info = {{"policyDefinitionDisplayName", assignment},
                        {"policyDefinitionId", definition},
@@ -119,12 +131,14 @@ std::optional<http::Response> refuse_by_policy(const Call& call) {
                        {"policyAssignmentDisplayName", assignment},
                        {"policyAssignmentScope", sub},
                        {"policyAssignmentParameters", Json::object()}};
-    const std::string target = call.path.types.empty() ? call.path.group.value_or("") : call.path.name();
-    return gateway_error(403, "RequestDisallowedByPolicy",
-                         "Resource '" + target + "' was disallowed by policy. Policy identifiers: '" +
-                             dumped(identifiers) + "'.",
-                         ",\"target\":" + json_text(target) +
-                             R"(,"additionalInfo":[{"type":"PolicyViolation","info":)" + dumped(info) + "}]");
+    const std::string target =
+        call.path.types.empty() ? call.path.group.value_or("") : call.path.name();
+    return gateway_error(
+        403, "RequestDisallowedByPolicy",
+        "Resource '" + target + "' was disallowed by policy. Policy identifiers: '" +
+            dumped(identifiers) + "'.",
+        ",\"target\":" + json_text(target) +
+            R"(,"additionalInfo":[{"type":"PolicyViolation","info":)" + dumped(info) + "}]");
 }
 
 std::optional<http::Response> refuse_by_lock(Core& core, const Call& call) {
@@ -134,7 +148,8 @@ std::optional<http::Response> refuse_by_lock(Core& core, const Call& call) {
     const bool removal = call.is("DELETE");
     const std::string id = id_of(call.path);
     const bool whole_group = removal && call.path.provider.empty();
-    const Lock* lock = whole_group ? core.world.lock_within(id) : core.world.lock_against(id, removal);
+    const Lock* lock =
+        whole_group ? core.world.lock_within(id) : core.world.lock_against(id, removal);
     if (!lock) return std::nullopt;
     // unverified: the wording for writes under a ReadOnly lock.
     return gateway_error(409, "ScopeLocked",
@@ -144,7 +159,8 @@ std::optional<http::Response> refuse_by_lock(Core& core, const Call& call) {
 }
 
 /// Not every front end of ARM knows at once that a group is gone. Recorded: of two deletes of
-/// children right after it, the first was told that the group, the second that the parent is missing.
+/// children right after it, the first was told that the group, the second that the parent is
+/// missing.
 std::optional<http::Response> refuse_gone_group(Core& core, const Call& call, Subscription& sub) {
     constexpr std::int64_t settles_ms = 60'000;
     const auto gone = sub.gone.find(lower(*call.path.group));
@@ -155,14 +171,16 @@ std::optional<http::Response> refuse_gone_group(Core& core, const Call& call, Su
     }
     if (++gone->second.asked % 2 == 1) return std::nullopt;
     const auto& [type, name] = call.path.types[0];
-    return resource_not_found(known_type(lower(call.path.provider + "/" + type)), name, *call.path.group);
+    return resource_not_found(known_type(lower(call.path.provider + "/" + type)), name,
+                              *call.path.group);
 }
 
 std::optional<http::Response> refuse_scope(Core& core, const Call& call) {
     Subscription* sub = core.world.subscription(call.path.subscription);
     if (!sub) {
-        return gateway_error(404, "SubscriptionNotFound",
-                             "The subscription '" + call.path.subscription + "' could not be found.");
+        return gateway_error(
+            404, "SubscriptionNotFound",
+            "The subscription '" + call.path.subscription + "' could not be found.");
     }
     if (!call.path.group || sub->groups.contains(lower(*call.path.group))) return std::nullopt;
     if (call.path.provider.empty()) return std::nullopt;  // the group's own answers
@@ -173,26 +191,30 @@ std::optional<http::Response> refuse_scope(Core& core, const Call& call) {
 http::Response answer_subscription(Core& core, const Call& call) {
     if (!call.is("GET")) return method_not_allowed(call);
     if (!call.path.subscription.empty()) {
-        return json_response(200, subscription_json(core, *core.world.subscription(call.path.subscription)));
+        return json_response(
+            200, subscription_json(core, *core.world.subscription(call.path.subscription)));
     }
     std::vector<PageItem> items;
     for (const auto& [key, sub] : core.world.subscriptions) {
-        const bool any = !call.principal || !permissions_at(*call.principal, "/subscriptions/" + sub.id).empty();
+        const bool any =
+            !call.principal || !permissions_at(*call.principal, "/subscriptions/" + sub.id).empty();
         if (any) items.push_back({key, &sub});
     }
     http::Response response = page(core, call, items, [&](const void* sub) {
         return subscription_json(core, *static_cast<const Subscription*>(sub));
     });
     // The specification of this one list requires the member; unverified: what it holds at the end.
-    if (response.body.ends_with("]}")) response.body.insert(response.body.size() - 1, ",\"nextLink\":\"\"");
+    if (response.body.ends_with("]}"))
+        response.body.insert(response.body.size() - 1, ",\"nextLink\":\"\"");
     return response;
 }
 
 std::optional<http::Response> refuse_request(const Call& call) {
     if (call.api_version.empty()) {
         // unverified: code.
-        return gateway_error(400, "MissingApiVersionParameter",
-                             "The api-version query parameter (?api-version=) is required for all requests.");
+        return gateway_error(
+            400, "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.");
     }
     if (!is_api_version(call.api_version)) {
         return gateway_error(400, "InvalidApiVersionParameter",
@@ -200,8 +222,9 @@ std::optional<http::Response> refuse_request(const Call& call) {
     }
     if (!call.path.provider.empty() && !find_type(call.path.type_key())) {
         return gateway_error(400, "InvalidResourceType",
-                             "The resource type could not be found in the namespace '" + call.path.provider +
-                                 "' for api version '" + call.api_version + "'.");
+                             "The resource type could not be found in the namespace '" +
+                                 call.path.provider + "' for api version '" + call.api_version +
+                                 "'.");
     }
     const bool writes = call.is("PUT") || call.is("PATCH");
     if (writes && !call.body.is_object()) {
@@ -225,24 +248,27 @@ std::string known_type(std::string_view type_key) {
 }
 
 http::Response method_not_allowed(const Call& call) {
-    return gateway_error(405, "MethodNotAllowed",
-                         "The requested resource does not support http method '" + call.request.method + "'.");
+    return gateway_error(
+        405, "MethodNotAllowed",
+        "The requested resource does not support http method '" + call.request.method + "'.");
 }
 
-http::Response precondition_failed(const Call& call, const std::string& etag, const std::string& id) {
+http::Response precondition_failed(const Call& call, const std::string& etag,
+                                   const std::string& id) {
     std::string given = call.expected_etag();
     if (!given.starts_with("W/")) given = "W/\"" + given + "\"";  // recorded: shown as a weak ETag
-    return arm_error(412, "PreconditionFailed", "Precondition failed.",
-                     R"(,"details":[{"code":"PreconditionFailedEtagMismatch","message":)" +
-                         json_text("Etag provided in if-match header " + given + " does not match etag " + etag +
-                                " of resource " + id + " in NRP data store.") +
-                         "}]");
+    return arm_error(
+        412, "PreconditionFailed", "Precondition failed.",
+        R"(,"details":[{"code":"PreconditionFailedEtagMismatch","message":)" +
+            json_text("Etag provided in if-match header " + given + " does not match etag " + etag +
+                      " of resource " + id + " in NRP data store.") +
+            "}]");
 }
 
 http::Response name_required(const Call& call) {
     // unverified: wording.
-    return arm_error(400, "InvalidResourceName", "Resource name " + call.path.name() + " is invalid.",
-                     R"(,"details":[])");
+    return arm_error(400, "InvalidResourceName",
+                     "Resource name " + call.path.name() + " is invalid.", R"(,"details":[])");
 }
 
 http::Response answer_arm(Core& core, Call& call) {
@@ -259,10 +285,12 @@ http::Response answer_arm(Core& core, Call& call) {
     }
     const Type& type = *find_type(call.path.type_key());
     if (type.needs_group && !call.path.group) {
-        return gateway_error(404, "InvalidResourceType", "The resource type needs a resource group.");
+        return gateway_error(404, "InvalidResourceType",
+                             "The resource type needs a resource group.");
     }
     if (!call.path.group && !call.path.is_collection() && type.answer == answer_resource) {
-        return gateway_error(404, "MissingSubscription", "The request did not have a resource group.");
+        return gateway_error(404, "MissingSubscription",
+                             "The request did not have a resource group.");
     }
     return type.answer(core, call);
 }

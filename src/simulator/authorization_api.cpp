@@ -12,7 +12,8 @@ namespace {
 std::vector<PageItem> locks_seen_from(const World& world, std::string_view scope) {
     const std::string key = lower(scope);
     const auto covers = [](std::string_view above, std::string_view below) {
-        return below.starts_with(above) && (below.size() == above.size() || below[above.size()] == '/');
+        return below.starts_with(above) &&
+               (below.size() == above.size() || below[above.size()] == '/');
     };
     std::vector<PageItem> items;
     for (const auto& [at, by_name] : world.locks) {
@@ -28,11 +29,13 @@ http::Response put_lock(Core& core, Call& call) {
     const std::string level = given ? text_at(*given, "level") : std::string();
     if (level != "CanNotDelete" && level != "ReadOnly") {
         // unverified: code and wording.
-        return gateway_error(400, "InvalidLockLevel", "The lock level '" + level + "' is not valid.");
+        return gateway_error(400, "InvalidLockLevel",
+                             "The lock level '" + level + "' is not valid.");
     }
     const std::string notes = text_at(*given, "notes");
     if (notes.size() > 512) {
-        return gateway_error(400, "InvalidRequestContent", "The lock notes are longer than 512 characters.");
+        return gateway_error(400, "InvalidRequestContent",
+                             "The lock notes are longer than 512 characters.");
     }
     auto& at_scope = core.world.locks[lower(call.path.scope)];
     const bool fresh = !at_scope.contains(lower(call.path.name()));
@@ -75,7 +78,8 @@ http::Response answer_locks(Core& core, Call& call) {
     if (!call.is("GET")) return method_not_allowed(call);
     if (!there) {
         // unverified: code and wording.
-        return gateway_error(404, "LockNotFound", "The lock '" + call.path.name() + "' could not be found.");
+        return gateway_error(404, "LockNotFound",
+                             "The lock '" + call.path.name() + "' could not be found.");
     }
     return json_response(200, lock_json(at_scope->second.at(key)));
 }
@@ -91,8 +95,10 @@ http::Response answer_permissions(Core& core, Call& call) {
                             {"notDataActions", Json::array()}});
     }
     items.reserve(held.size());
-    for (std::size_t i = 0; i < held.size(); ++i) items.push_back({std::to_string(1'000'000 + i), &held[i]});
-    return page(core, call, items, [](const void* one) { return dumped(*static_cast<const Json*>(one)); });
+    for (std::size_t i = 0; i < held.size(); ++i)
+        items.push_back({std::to_string(1'000'000 + i), &held[i]});
+    return page(core, call, items,
+                [](const void* one) { return dumped(*static_cast<const Json*>(one)); });
 }
 
 http::Response answer_deny_assignments(Core& core, Call& call) {
@@ -102,7 +108,8 @@ http::Response answer_deny_assignments(Core& core, Call& call) {
     for (const DenyAssignment& one : core.deny_assignments) {
         const bool above = starts_with_ignoring_case(call.path.scope, one.scope);
         if (!above && !starts_with_ignoring_case(one.scope, call.path.scope)) continue;
-        const std::string guid = uuid_v5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", one.scope + one.name);
+        const std::string guid =
+            uuid_v5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", one.scope + one.name);
         Json excluded = Json::array();
         for (const Principal& principal : core.identity.principals()) {
             if (std::ranges::find(one.excluded, principal.name) == one.excluded.end()) continue;
@@ -121,7 +128,8 @@ http::Response answer_deny_assignments(Core& core, Call& call) {
                   {"notDataActions", Json::array()}}}},
                {"scope", one.scope},
                {"doNotApplyToChildScopes", false},
-               {"principals", {{{"id", "00000000-0000-0000-0000-000000000000"}, {"type", "SystemDefined"}}}},
+               {"principals",
+                {{{"id", "00000000-0000-0000-0000-000000000000"}, {"type", "SystemDefined"}}}},
                {"excludePrincipals", std::move(excluded)},
                {"isSystemProtected", true}}}});
     }
@@ -129,7 +137,8 @@ http::Response answer_deny_assignments(Core& core, Call& call) {
     for (std::size_t i = 0; i < rendered.size(); ++i) {
         items.push_back({std::to_string(1'000'000 + i), &rendered[i]});
     }
-    return page(core, call, items, [](const void* one) { return dumped(*static_cast<const Json*>(one)); });
+    return page(core, call, items,
+                [](const void* one) { return dumped(*static_cast<const Json*>(one)); });
 }
 
 }  // namespace sallyport::simulator

@@ -7,8 +7,10 @@ namespace {
 
 void complete_storage(Json& storage) {
     if (!storage.is_object()) storage = Json::object();
-    if (!storage.contains("osDisk") || !storage["osDisk"].is_object()) storage["osDisk"] = Json::object();
-    if (storage.contains("imageReference") && text_at(storage["imageReference"], "version") == "latest" &&
+    if (!storage.contains("osDisk") || !storage["osDisk"].is_object())
+        storage["osDisk"] = Json::object();
+    if (storage.contains("imageReference") &&
+        text_at(storage["imageReference"], "version") == "latest" &&
         text_at(storage["imageReference"], "sku") == "2019-Datacenter") {
         storage["imageReference"]["exactVersion"] = "17763.8276.260109";  // recorded
     }
@@ -38,7 +40,8 @@ void complete_os(Json& os, bool windows) {
     }
     if (!windows && !os.contains("linuxConfiguration")) {
         // unverified: a Linux VM's defaults.
-        os["linuxConfiguration"] = {{"disablePasswordAuthentication", true}, {"provisionVMAgent", true}};
+        os["linuxConfiguration"] = {{"disablePasswordAuthentication", true},
+                                    {"provisionVMAgent", true}};
     }
     os["secrets"] = os.value("secrets", Json::array());
     os["allowExtensionOperations"] = os.value("allowExtensionOperations", true);

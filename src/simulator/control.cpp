@@ -18,7 +18,8 @@ http::Response wrong(int status, const std::string& what) {
     return json_response(status, dumped(Json{{"error", {{"message", what}}}}));
 }
 
-// --- The judge -------------------------------------------------------------------------------------
+// --- The judge
+// -------------------------------------------------------------------------------------
 
 judge::Rule judged(const RuleSpec& spec) {
     return {spec.name,
@@ -59,11 +60,13 @@ public:
             judge::Place place;
             place.interface_id = nic.id;
             place.address = text_at(in, "privateIPAddress");
-            place.subnet_nsg = subnet ? nsg(ref(subnet->properties, "networkSecurityGroup")) : nullptr;
+            place.subnet_nsg =
+                subnet ? nsg(ref(subnet->properties, "networkSecurityGroup")) : nullptr;
             place.nic_nsg = nsg(ref(nic.properties, "networkSecurityGroup"));
             place.vnet_prefixes = vnet_prefixes(subnet_id.substr(0, subnet_id.find("/subnets/")));
             if (const Json* groups = member(in, "applicationSecurityGroups")) {
-                for (const Json& group : *groups) place.groups.push_back(lower(text_at(group, "id")));
+                for (const Json& group : *groups)
+                    place.groups.push_back(lower(text_at(group, "id")));
             }
             public_addresses.push_back(public_address(in));
             places.push_back(std::move(place));
@@ -174,7 +177,8 @@ http::Response answer_reach(Core& core, const http::Target& target) {
     question.source_port = *source_port;
     const std::vector<Resource*> vms = vms_named(core.world, target);
     if (vms.empty()) return wrong(404, "no VM of that name");
-    if (vms.size() > 1) return wrong(400, "several VMs of that name: give resourceGroup or subscription");
+    if (vms.size() > 1)
+        return wrong(400, "several VMs of that name: give resourceGroup or subscription");
     Court court(core.world);
     core.world.each(nic_type, [&](Resource& nic) {
         const Json* owner = member(nic.properties, "virtualMachine");
@@ -185,16 +189,19 @@ http::Response answer_reach(Core& core, const http::Target& target) {
     bool reachable = false;
     for (std::size_t i = 0; i < court.places.size(); ++i) {
         const judge::Place& place = court.places[i];
-        if (!wanted.empty() && wanted != place.address && wanted != court.public_addresses[i]) continue;
+        if (!wanted.empty() && wanted != place.address && wanted != court.public_addresses[i])
+            continue;
         const auto verdict = judge::reach(place, court.around, question);
         if (!verdict) continue;
         reachable = reachable || verdict->reachable;
         decided.push_back(shown(place, *verdict));
     }
-    return json_response(200, dumped(Json{{"reachable", reachable}, {"decidedBy", std::move(decided)}}));
+    return json_response(200,
+                         dumped(Json{{"reachable", reachable}, {"decidedBy", std::move(decided)}}));
 }
 
-// --- State -----------------------------------------------------------------------------------------
+// --- State
+// -----------------------------------------------------------------------------------------
 
 void append(std::string& list, const std::string& item) {
     if (!list.empty()) list += ",";
@@ -204,10 +211,13 @@ void append(std::string& list, const std::string& item) {
 http::Response answer_state(Core& core) {
     constexpr std::string_view version = "2024-01-01";
     std::string subscriptions, groups, nsgs, locks, operations;
-    std::map<std::string, std::string> resources = {
-        {"virtualNetworks", ""}, {"networkInterfaces", ""}, {"publicIPAddresses", ""},
-        {"applicationSecurityGroups", ""}, {"virtualMachines", ""}};
-    for (const auto& [key, sub] : core.world.subscriptions) append(subscriptions, subscription_json(core, sub));
+    std::map<std::string, std::string> resources = {{"virtualNetworks", ""},
+                                                    {"networkInterfaces", ""},
+                                                    {"publicIPAddresses", ""},
+                                                    {"applicationSecurityGroups", ""},
+                                                    {"virtualMachines", ""}};
+    for (const auto& [key, sub] : core.world.subscriptions)
+        append(subscriptions, subscription_json(core, sub));
     core.world.each_group([&](Subscription&, Group& group) {
         append(groups, group_json(group));
         for (const auto& [key, nsg] : group.nsgs) append(nsgs, nsg_json(core, nsg));
@@ -226,10 +236,12 @@ http::Response answer_state(Core& core) {
         if (operation.status == "InProgress") running[id] = &operation;
     }
     for (const auto& [id, operation] : running) {
-        append(operations, dumped(Json{{"name", id}, {"subscriptionId", operation->subscription},
+        append(operations, dumped(Json{{"name", id},
+                                       {"subscriptionId", operation->subscription},
                                        {"status", operation->status}}));
     }
-    std::string body = "{\"now\":\"" + format_rfc3339(Timestamp(std::chrono::seconds(core.now_ms / 1000))) + "\"";
+    std::string body =
+        "{\"now\":\"" + format_rfc3339(Timestamp(std::chrono::seconds(core.now_ms / 1000))) + "\"";
     const auto put = [&](const std::string& name, const std::string& list) {
         body += ",\"" + name + "\":[" + list + "]";
     };
@@ -242,7 +254,8 @@ http::Response answer_state(Core& core) {
     return json_response(200, body + "}");
 }
 
-// --- Clock, faults, behaviour ----------------------------------------------------------------------
+// --- Clock, faults, behaviour
+// ----------------------------------------------------------------------
 
 http::Response answer_clock(Core& core, const http::Request& request, std::int64_t& offset_ms) {
     std::int64_t by_ms = 0;
@@ -252,7 +265,8 @@ http::Response answer_clock(Core& core, const http::Request& request, std::int64
         if (const auto duration = parse_duration(text)) {
             by_ms = duration->count() * 1000;
         } else if (text.ends_with("ms") && !text.starts_with('-')) {
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 2, by_ms);
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size() - 2, by_ms);
             if (error != std::errc() || end != text.data() + text.size() - 2) {
                 return wrong(400, "advance is not a duration such as 2h, 90s or 250ms");
             }

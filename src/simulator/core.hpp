@@ -49,8 +49,8 @@ struct Operation {
     bool has_result_body = false;
 };
 
-/// The state behind every answer, and the few things that all parts of the API need. One request at a
-/// time; `Simulator` holds the lock.
+/// The state behind every answer, and the few things that all parts of the API need. One request at
+/// a time; `Simulator` holds the lock.
 struct Core {
     Core(Behaviour behaviour_in, Identity identity_in, std::uint64_t seed)
         : behaviour(behaviour_in),
@@ -114,22 +114,24 @@ struct PageItem {
 http::Response page(Core& core, const Call& call, const std::vector<PageItem>& items,
                     const std::function<std::string(const void*)>& render);
 
-// The API by kinds of resource. Each answers every method that its paths allow, once the caller, the
-// subscription and the group were found to be in order.
+// The API by kinds of resource. Each answers every method that its paths allow, once the caller,
+// the subscription and the group were found to be in order.
 http::Response answer_resource_group(Core& core, Call& call);
 http::Response answer_nsg(Core& core, Call& call);
 http::Response answer_rule(Core& core, Call& call);
 http::Response answer_default_rule(Core& core, Call& call);
 http::Response answer_resource(Core& core, Call& call);
 http::Response answer_subnet(Core& core, Call& call);
-http::Response answer_sub_list(Core& core, Call& call);  ///< peerings, ipConfigurations, instanceView
+http::Response answer_sub_list(Core& core,
+                               Call& call);  ///< peerings, ipConfigurations, instanceView
 http::Response answer_service_tags(Core& core, Call& call);
 http::Response answer_locks(Core& core, Call& call);
 http::Response answer_permissions(Core& core, Call& call);
 http::Response answer_deny_assignments(Core& core, Call& call);
 
 http::Response method_not_allowed(const Call& call);
-http::Response precondition_failed(const Call& call, const std::string& etag, const std::string& id);
+http::Response precondition_failed(const Call& call, const std::string& etag,
+                                   const std::string& id);
 http::Response name_required(const Call& call);
 
 /// ARM's JSON of an NSG and of a rule.
@@ -140,8 +142,8 @@ std::string group_json(const Group& group);
 std::string subscription_json(const Core& core, const Subscription& subscription);
 std::string lock_json(const Lock& lock);
 
-/// The canonical name of a type: `Microsoft.Network/networkSecurityGroups/securityRules`; empty when
-/// the simulator does not know it.
+/// The canonical name of a type: `Microsoft.Network/networkSecurityGroups/securityRules`; empty
+/// when the simulator does not know it.
 std::string known_type(std::string_view type_key);
 /// Everything ARM checks, then the kind's own answer. For the server and for loading an estate.
 http::Response answer_arm(Core& core, Call& call);

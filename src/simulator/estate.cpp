@@ -32,8 +32,9 @@ public:
             for (const YAML::Node& node : map.list("principals")) read_principal(node);
             read_tags(map.node("serviceTags"));
             if (const YAML::Node node = map.node("behaviour"); node.IsDefined()) {
-                const std::string problem = node.IsMap() ? read_behaviour(json_of(node), estate_.behaviour)
-                                                         : std::string("is not a mapping");
+                const std::string problem = node.IsMap()
+                                                ? read_behaviour(json_of(node), estate_.behaviour)
+                                                : std::string("is not a mapping");
                 if (!problem.empty()) problems_.push_back({line_of(node), "behaviour: " + problem});
             }
             const std::vector<YAML::Node> subscriptions = map.list("subscriptions");
@@ -58,7 +59,8 @@ private:
         principal.name = map.required_text("name");
         map.call_it("principal " + principal.name);
         principal.app_id = map.required_text("appId");
-        principal.object_id = map.text("objectId", uuid_v5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", principal.app_id));
+        principal.object_id =
+            map.text("objectId", uuid_v5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", principal.app_id));
         principal.secret = map.required_text("secret");
         const std::vector<YAML::Node> permissions = map.list("permissions");
         for (const YAML::Node& one : permissions) {
@@ -134,7 +136,8 @@ private:
             YamlMap lock(one, "lock", problems_);
             const std::string name = lock.required_text("name");
             Json properties = {{"level", lock.required_text("level")}};
-            if (const std::string notes = lock.text("notes"); !notes.empty()) properties["notes"] = notes;
+            if (const std::string notes = lock.text("notes"); !notes.empty())
+                properties["notes"] = notes;
             add(locks, scope + "/providers/Microsoft.Authorization/locks/" + name,
                 {{"properties", properties}}, lock.line());
         }
@@ -149,8 +152,8 @@ private:
         if (text.starts_with("/subscriptions/")) return text;
         const std::size_t slash = text.find('/');
         if (slash == std::string::npos) return network(type, text);
-        return subscription_ + "/resourceGroups/" + text.substr(0, slash) + "/providers/Microsoft.Network/" + type +
-               "/" + text.substr(slash + 1);
+        return subscription_ + "/resourceGroups/" + text.substr(0, slash) +
+               "/providers/Microsoft.Network/" + type + "/" + text.substr(slash + 1);
     }
 
     /// `vnet/subnet`, `group/vnet/subnet` or a full id.
@@ -166,7 +169,8 @@ private:
     void read_asg(const YAML::Node& node) {
         YamlMap map(node, "application security group", problems_);
         const std::string name = map.required_text("name");
-        add(asgs, network("applicationSecurityGroups", name), with_tags(map, Json{{"location", place_}}), map.line());
+        add(asgs, network("applicationSecurityGroups", name),
+            with_tags(map, Json{{"location", place_}}), map.line());
     }
 
     void read_nsg(const YAML::Node& node) {
@@ -176,7 +180,8 @@ private:
         const std::string id = network("networkSecurityGroups", name);
         Json properties = Json::object();
         if (const auto flush = map.flag("flushConnection")) properties["flushConnection"] = *flush;
-        add(nsgs, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}), map.line());
+        add(nsgs, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}),
+            map.line());
         for (const YAML::Node& one : map.list("securityRules")) read_rule(one, id);
         read_locks(map, id);
     }
@@ -193,7 +198,8 @@ private:
     void put_side(YamlMap& map, Json& properties, const std::string& side, const char* key,
                   const char* groups_key) {
         Json list = Json::array();
-        for (const std::string& name : map.texts(groups_key)) list.push_back(ref(refer("applicationSecurityGroups", name)));
+        for (const std::string& name : map.texts(groups_key))
+            list.push_back(ref(refer("applicationSecurityGroups", name)));
         std::vector<std::string> prefixes = map.texts(key);
         if (prefixes.empty() && list.empty()) prefixes = {"*"};
         put_form(properties, side + "AddressPrefix", side + "AddressPrefixes", prefixes);
@@ -212,7 +218,8 @@ private:
         } else if (!map.node("priority").IsDefined()) {
             map.problem("priority is missing");
         }
-        if (const std::string text = map.text("description"); !text.empty()) properties["description"] = text;
+        if (const std::string text = map.text("description"); !text.empty())
+            properties["description"] = text;
         const auto ports = [&](const char* key, const char* singular, const char* plural) {
             std::vector<std::string> values = map.texts(key);
             if (values.empty()) values = {"*"};
@@ -231,10 +238,13 @@ private:
         const std::string name = map.required_text("name");
         Json properties = {{"publicIPAllocationMethod", "Static"},
                            {"publicIPAddressVersion", map.text("version", "IPv4")}};
-        if (const std::string address = map.text("address"); !address.empty()) properties["ipAddress"] = address;
+        if (const std::string address = map.text("address"); !address.empty())
+            properties["ipAddress"] = address;
         add(public_ips, network("publicIPAddresses", name),
-            with_tags(map, Json{{"location", place_}, {"sku", {{"name", "Standard"}, {"tier", "Regional"}}},
-                                {"properties", properties}}), map.line());
+            with_tags(map, Json{{"location", place_},
+                                {"sku", {{"name", "Standard"}, {"tier", "Regional"}}},
+                                {"properties", properties}}),
+            map.line());
     }
 
     void read_vnet(const YAML::Node& node) {
@@ -245,9 +255,11 @@ private:
         for (const YAML::Node& one : map.list("subnets")) {
             YamlMap in(one, "subnet", problems_);
             Json subnet = {{"name", in.required_text("name")}, {"properties", Json::object()}};
-            put_form(subnet["properties"], "addressPrefix", "addressPrefixes", in.texts("addressPrefixes"));
+            put_form(subnet["properties"], "addressPrefix", "addressPrefixes",
+                     in.texts("addressPrefixes"));
             if (const std::string nsg = in.text("networkSecurityGroup"); !nsg.empty()) {
-                subnet["properties"]["networkSecurityGroup"] = ref(refer("networkSecurityGroups", nsg));
+                subnet["properties"]["networkSecurityGroup"] =
+                    ref(refer("networkSecurityGroups", nsg));
             }
             subnets.push_back(std::move(subnet));
         }
@@ -255,13 +267,15 @@ private:
         for (const YAML::Node& one : map.list("peerings")) {
             YamlMap in(one, "peering", problems_);
             const std::string peering = in.required_text("name");
-            const std::string remote = refer("virtualNetworks", in.required_text("remoteVirtualNetwork"));
+            const std::string remote =
+                refer("virtualNetworks", in.required_text("remoteVirtualNetwork"));
             peerings.push_back({{"name", peering},
                                 {"properties",
                                  {{"peeringState", in.text("state", "Connected")},
                                   {"peeringSyncLevel", "FullyInSync"},
                                   {"remoteVirtualNetwork", ref(remote)},
-                                  {"allowVirtualNetworkAccess", in.flag("allowVirtualNetworkAccess").value_or(true)},
+                                  {"allowVirtualNetworkAccess",
+                                   in.flag("allowVirtualNetworkAccess").value_or(true)},
                                   {"allowForwardedTraffic", false}}}});
         }
         const Json properties = {{"addressSpace", {{"addressPrefixes", map.texts("addressSpace")}}},
@@ -292,7 +306,8 @@ private:
                 members.push_back(ref(refer("applicationSecurityGroups", group)));
             }
             if (!members.empty()) own["applicationSecurityGroups"] = std::move(members);
-            const std::string config = in.text("name", "ipconfig" + std::to_string(configs.size() + 1));
+            const std::string config =
+                in.text("name", "ipconfig" + std::to_string(configs.size() + 1));
             configs.push_back({{"name", config}, {"properties", std::move(own)}});
         }
         Json properties = {{"ipConfigurations", std::move(configs)}};
@@ -300,7 +315,8 @@ private:
             properties["networkSecurityGroup"] = ref(refer("networkSecurityGroups", nsg));
         }
         const std::string id = network("networkInterfaces", name);
-        add(nics, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}), map.line());
+        add(nics, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}),
+            map.line());
         return id;
     }
 
@@ -310,16 +326,19 @@ private:
         map.call_it("virtual machine " + name);
         Json interfaces = Json::array();
         for (const YAML::Node& one : map.list("networkInterfaces")) {
-            const std::string id = one.IsScalar() ? refer("networkInterfaces", one.Scalar()) : read_nic(one);
+            const std::string id =
+                one.IsScalar() ? refer("networkInterfaces", one.Scalar()) : read_nic(one);
             interfaces.push_back({{"id", id}, {"properties", {{"primary", interfaces.empty()}}}});
         }
         const Json properties = {
             {"hardwareProfile", {{"vmSize", map.text("size", "Standard_D2s_v3")}}},
-            {"storageProfile", {{"osDisk", {{"osType", map.text("os", "Linux")}, {"createOption", "FromImage"}}}}},
+            {"storageProfile",
+             {{"osDisk", {{"osType", map.text("os", "Linux")}, {"createOption", "FromImage"}}}}},
             {"osProfile", {{"computerName", name}, {"adminUsername", "azureuser"}}},
             {"networkProfile", {{"networkInterfaces", std::move(interfaces)}}}};
         const std::string id = group_ + "/providers/Microsoft.Compute/virtualMachines/" + name;
-        add(vms, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}), map.line());
+        add(vms, id, with_tags(map, Json{{"location", place_}, {"properties", properties}}),
+            map.line());
         read_locks(map, id);
     }
 
@@ -354,7 +373,8 @@ Estate read_estate(std::string_view yaml, std::vector<EstateProblem>& problems) 
 }
 
 void build_estate(Core& core, const Estate& estate, std::vector<EstateProblem>& problems) {
-    constexpr std::int64_t long_ago_ms = 1'700'000'000'000;  // an estate existed before the simulation
+    constexpr std::int64_t long_ago_ms =
+        1'700'000'000'000;  // an estate existed before the simulation
     core.now_ms = long_ago_ms;
     core.deny_assignments = estate.deny_assignments;
     core.world.service_tags = estate.service_tags;
@@ -367,9 +387,11 @@ void build_estate(Core& core, const Estate& estate, std::vector<EstateProblem>& 
     const std::int64_t operation_ms = std::exchange(core.behaviour.operation_ms, 0);
     std::set<std::string> made;
     for (const EstateItem& item : estate.items) {
-        const std::string version =
-            item.id.find("/Microsoft.Authorization/") != std::string::npos ? "2020-05-01" : "2024-01-01";
-        const http::Request request{"PUT", "https://estate", item.id + "?api-version=" + version, {}, item.body};
+        const std::string version = item.id.find("/Microsoft.Authorization/") != std::string::npos
+                                        ? "2020-05-01"
+                                        : "2024-01-01";
+        const http::Request request{
+            "PUT", "https://estate", item.id + "?api-version=" + version, {}, item.body};
         const http::Target target(request.target);
         const auto path = parse_arm_path(target.segments());
         if (!path) {
@@ -380,14 +402,16 @@ void build_estate(Core& core, const Estate& estate, std::vector<EstateProblem>& 
             problems.push_back({item.line, item.id + " is given twice"});
             continue;
         }
-        Call call{request, target, *path, version, request.origin, Json::parse(item.body), nullptr, {}};
+        Call call{request, target, *path, version, request.origin, Json::parse(item.body),
+                  nullptr, {}};
         const http::Response response = answer_arm(core, call);
         core.advance(core.now_ms);
         if (response.status < 400) continue;
         const Json error = Json::parse(response.body, nullptr, false);
         const Json* inner = member(error, "error");
-        problems.push_back({item.line, inner ? text_at(*inner, "code") + ": " + text_at(*inner, "message")
-                                             : "refused with " + std::to_string(response.status)});
+        problems.push_back(
+            {item.line, inner ? text_at(*inner, "code") + ": " + text_at(*inner, "message")
+                              : "refused with " + std::to_string(response.status)});
     }
     core.behaviour.operation_ms = operation_ms;
     core.operations.clear();

@@ -20,8 +20,8 @@ struct EstateItem {
     int line = 0;      ///< 1-based
 };
 
-/// An estate as it was read: who may sign in, and what exists. The resources go through the same code
-/// as a client's PUT, so that an estate cannot hold what Azure would refuse.
+/// An estate as it was read: who may sign in, and what exists. The resources go through the same
+/// code as a client's PUT, so that an estate cannot hold what Azure would refuse.
 struct Estate {
     std::string tenant = "00000000-0000-0000-0000-000000000000";
     std::vector<Principal> principals;
@@ -37,8 +37,8 @@ struct EstateProblem {
     std::string text;
 };
 
-/// Reads YAML (docs/azure-sim.md). Every problem is added to `problems`; what could be read is given
-/// all the same, so that a second kind of check can find its own.
+/// Reads YAML (docs/azure-sim.md). Every problem is added to `problems`; what could be read is
+/// given all the same, so that a second kind of check can find its own.
 Estate read_estate(std::string_view yaml, std::vector<EstateProblem>& problems);
 /// The world without an estate: one empty subscription, one principal.
 Estate empty_estate();

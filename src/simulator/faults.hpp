@@ -27,16 +27,16 @@ struct Effect {
     std::optional<std::string> body;  ///< sent as it is, with `content_type`
     std::string content_type;
     std::vector<std::pair<std::string, std::string>> headers;
-    std::int64_t delay_ms = 0;             ///< real time
-    bool drop_request = false;             ///< the connection breaks, nothing was done
-    bool drop_reply = false;               ///< it was done, then the connection breaks
+    std::int64_t delay_ms = 0;                  ///< real time
+    bool drop_request = false;                  ///< the connection breaks, nothing was done
+    bool drop_reply = false;                    ///< it was done, then the connection breaks
     std::optional<std::int64_t> lands_late_ms;  ///< done that much later, after a 504 or a drop
     std::optional<OperationEnd> operation;
     std::optional<std::int64_t> stale_ms;  ///< reads show the rules of that long ago
     bool denies_action = false;            ///< 403 AuthorizationFailed with the real action
     std::string denies_by_policy;          ///< 403 RequestDisallowedByPolicy by this assignment
     bool changes_id_case = false;
-    bool empty_page = false;               ///< a list starts with an empty page and a nextLink
+    bool empty_page = false;  ///< a list starts with an empty page and a nextLink
 };
 
 /// What is asked about: one request, described in the words of a fault's `match`.
@@ -47,8 +47,8 @@ struct Subject {
     std::string principal;  ///< its name; empty: not known yet
 };
 
-/// Faults as `POST /_sim/faults` sets them. The first that matches has its effect; when all its times
-/// are used up it is gone.
+/// Faults as `POST /_sim/faults` sets them. The first that matches has its effect; when all its
+/// times are used up it is gone.
 class Faults {
 public:
     /// One fault, or `{"faults": […]}`. `invalid` names the member that is wrong; then none is set.

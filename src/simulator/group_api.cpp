@@ -17,7 +17,8 @@ http::Response put_group(Core& core, Call& call, Subscription& sub) {
     if (!fresh && !equals_ignoring_case(group.location, location)) {
         return gateway_error(409, "InvalidResourceGroupLocation",
                              "Invalid resource group location '" + location +
-                                 "'. The Resource group already exists in location '" + group.location + "'.");
+                                 "'. The Resource group already exists in location '" +
+                                 group.location + "'.");
     }
     if (fresh) {
         group.name = *call.path.group;
@@ -37,7 +38,8 @@ http::Response delete_group(Core& core, Call& call, Subscription& sub) {
     http::Response response;
     response.status = 202;
     const std::string id = start_operation(
-        core, call, {.provider = "", .location = it->second.location, .takes_ms = core.behaviour.operation_ms},
+        core, call,
+        {.provider = "", .location = it->second.location, .takes_ms = core.behaviour.operation_ms},
         [sub_id = sub.id, key = it->first](Core& at_end, bool succeeded) {
             Subscription* live = at_end.world.subscription(sub_id);
             const auto group = live->groups.find(key);
@@ -63,8 +65,9 @@ http::Response answer_resource_group(Core& core, Call& call) {
         if (!call.is("GET")) return method_not_allowed(call);
         std::vector<PageItem> items;
         for (const auto& [key, group] : sub.groups) items.push_back({key, &group});
-        return page(core, call, items,
-                    [](const void* group) { return group_json(*static_cast<const Group*>(group)); });
+        return page(core, call, items, [](const void* group) {
+            return group_json(*static_cast<const Group*>(group));
+        });
     }
     if (call.is("PUT")) return put_group(core, call, sub);
     if (call.is("DELETE")) return delete_group(core, call, sub);

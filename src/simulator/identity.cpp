@@ -43,11 +43,10 @@ http::Response unauthorized(std::string_view code, std::string_view message,
                             std::string_view tenant) {
     // unverified: codes, messages and the exact header of ARM's 401.
     http::Response response = gateway_error(401, code, message);
-    response.headers.add("WWW-Authenticate",
-                         "Bearer authorization_uri=\"https://login.microsoftonline.com/" +
-                             std::string(tenant) +
-                             "\", error=\"invalid_token\", error_description=\"" +
-                             std::string(message) + "\"");
+    response.headers.add(
+        "WWW-Authenticate",
+        "Bearer authorization_uri=\"https://login.microsoftonline.com/" + std::string(tenant) +
+            "\", error=\"invalid_token\", error_description=\"" + std::string(message) + "\"");
     return response;
 }
 
@@ -59,15 +58,18 @@ Identity::Identity(std::string tenant, std::vector<Principal> principals, std::s
       principals_(std::move(principals)),
       key_(std::move(key)),
       accept_any_token_(accept_any_token),
-      anyone_{"anyone", "00000000-0000-0000-0000-00000000a000",
-              "00000000-0000-0000-0000-00000000b000", {}, {{{}, {"*"}, {}}}} {}
+      anyone_{"anyone",
+              "00000000-0000-0000-0000-00000000a000",
+              "00000000-0000-0000-0000-00000000b000",
+              {},
+              {{{}, {"*"}, {}}}} {}
 
 std::string Identity::sign(std::string_view text) const {
     return base64url(sha256(key_ + "|" + std::string(text)));
 }
 
-http::Response Identity::refuse(int status, std::string_view error, int code,
-                                std::string_view text, std::int64_t now_ms) const {
+http::Response Identity::refuse(int status, std::string_view error, int code, std::string_view text,
+                                std::int64_t now_ms) const {
     std::string time = format_rfc3339(Timestamp(std::chrono::seconds(now_ms / 1000)));
     std::ranges::replace(time, 'T', ' ');
     const std::string trace = uuid_v5("6ba7b810-9dad-11d1-80b4-00c04fd430c8", key_ + time);
@@ -88,7 +90,8 @@ http::Response Identity::token(std::string_view tenant, const http::Request& req
                                std::int64_t now_ms) const {
     if (request.method != "POST") {
         // unverified: code for another method.
-        return refuse(405, "invalid_request", 900561, "The endpoint only accepts POST requests.", now_ms);
+        return refuse(405, "invalid_request", 900561, "The endpoint only accepts POST requests.",
+                      now_ms);
     }
     if (!equals_ignoring_case(tenant, tenant_)) {
         // unverified: status and wording.
@@ -98,9 +101,10 @@ http::Response Identity::token(std::string_view tenant, const http::Request& req
     const http::Target form("/?" + request.body);
     if (field(form, "grant_type") != "client_credentials") {
         // unverified: code for grants that the simulator does not know.
-        return refuse(400, "unsupported_grant_type", 70003,
-                      "The app requested an unsupported grant type '" + field(form, "grant_type") + "'.",
-                      now_ms);
+        return refuse(
+            400, "unsupported_grant_type", 70003,
+            "The app requested an unsupported grant type '" + field(form, "grant_type") + "'.",
+            now_ms);
     }
     const auto who = std::ranges::find_if(principals_, [&](const Principal& p) {
         return equals_ignoring_case(p.app_id, field(form, "client_id"));
@@ -113,16 +117,18 @@ http::Response Identity::token(std::string_view tenant, const http::Request& req
                       now_ms);
     }
     if (field(form, "client_secret") != who->secret) {
-        return refuse(401, "invalid_client", 7000215,
-                      "Invalid client secret provided. Ensure the secret being sent in the request is "
-                      "the client secret value, not the client secret ID, for a secret added to app '" +
-                          who->app_id + "'.",
-                      now_ms);
+        return refuse(
+            401, "invalid_client", 7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is "
+            "the client secret value, not the client secret ID, for a secret added to app '" +
+                who->app_id + "'.",
+            now_ms);
     }
     if (!field(form, "scope").ends_with("/.default")) {
         // unverified: code and wording.
         return refuse(400, "invalid_scope", 1002012,
-                      "The provided value for scope " + field(form, "scope") + " is not valid.", now_ms);
+                      "The provided value for scope " + field(form, "scope") + " is not valid.",
+                      now_ms);
     }
     const std::int64_t now = now_ms / 1000;
     const Json claims = {{"aud", "https://management.azure.com/"},
@@ -152,7 +158,8 @@ std::variant<const Principal*, http::Response> Identity::who(const http::Request
     const std::string_view header = request.headers.value_or("Authorization", "");
     if (!starts_with_ignoring_case(header, "Bearer ") || header.size() < 8) {
         return unauthorized("AuthenticationFailed",
-                            "Authentication failed. The 'Authorization' header is missing.", tenant_);
+                            "Authentication failed. The 'Authorization' header is missing.",
+                            tenant_);
     }
     const std::string_view token = header.substr(7);
     const std::vector<std::string_view> parts = split(token, '~');
@@ -168,8 +175,8 @@ std::variant<const Principal*, http::Response> Identity::who(const http::Request
     std::int64_t ends = 0;
     std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), ends);
     if (ends <= now_ms / 1000) {
-        return unauthorized("ExpiredAuthenticationToken", "The access token expiry UTC time has passed.",
-                            tenant_);
+        return unauthorized("ExpiredAuthenticationToken",
+                            "The access token expiry UTC time has passed.", tenant_);
     }
     const auto it =
         std::ranges::find_if(principals_, [&](const Principal& p) { return p.app_id == parts[2]; });

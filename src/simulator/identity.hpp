@@ -35,8 +35,8 @@ struct DenyAssignment {
     std::vector<std::string> excluded;  ///< principal names
 };
 
-/// Entra ID: who is who, and which tokens are good. Tokens are shaped like JSON Web Tokens and signed
-/// with a key made from the seed; nobody but the simulator can check them.
+/// Entra ID: who is who, and which tokens are good. Tokens are shaped like JSON Web Tokens and
+/// signed with a key made from the seed; nobody but the simulator can check them.
 class Identity {
 public:
     Identity(std::string tenant, std::vector<Principal> principals, std::string key,

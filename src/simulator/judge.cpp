@@ -15,10 +15,10 @@ constexpr const char* load_balancer_v6 = "fe80::1234:5678:9abc/128";
 
 /// Space that is not reachable over the public Internet: the tag Internet leaves it out.
 /// unverified: the exact list; it follows what Azure's effective rules expand the tag to.
-constexpr const char* not_public[] = {"0.0.0.0/8",      "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8",
-                                      "169.254.0.0/16", "172.16.0.0/12",  "192.168.0.0/16", "224.0.0.0/3",
-                                      load_balancer_v4, "::/127",         "fc00::/7",       "fe80::/10",
-                                      "ff00::/8"};
+constexpr const char* not_public[] = {
+    "0.0.0.0/8",     "10.0.0.0/8",     "100.64.0.0/10", "127.0.0.0/8",    "169.254.0.0/16",
+    "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3",   load_balancer_v4, "::/127",
+    "fc00::/7",      "fe80::/10",      "ff00::/8"};
 
 bool in_prefix(const std::string& text, const Address& address) {
     const auto prefix = parse_prefix(text);
@@ -26,7 +26,8 @@ bool in_prefix(const std::string& text, const Address& address) {
 }
 
 bool in_any(const std::vector<std::string>& prefixes, const Address& address) {
-    return std::ranges::any_of(prefixes, [&](const std::string& p) { return in_prefix(p, address); });
+    return std::ranges::any_of(prefixes,
+                               [&](const std::string& p) { return in_prefix(p, address); });
 }
 
 class Evaluation {
@@ -57,22 +58,43 @@ private:
     static const std::vector<Rule>& defaults() {
         static const std::vector<std::string> any = {"*"};
         static const std::vector<Rule> rules = {
-            {"AllowVnetInBound", 65000, true, true, "*", {"VirtualNetwork"}, {"VirtualNetwork"}, {}, {}, any, any},
-            {"AllowAzureLoadBalancerInBound", 65001, true, true, "*", {"AzureLoadBalancer"}, any, {}, {}, any, any},
+            {"AllowVnetInBound",
+             65000,
+             true,
+             true,
+             "*",
+             {"VirtualNetwork"},
+             {"VirtualNetwork"},
+             {},
+             {},
+             any,
+             any},
+            {"AllowAzureLoadBalancerInBound",
+             65001,
+             true,
+             true,
+             "*",
+             {"AzureLoadBalancer"},
+             any,
+             {},
+             {},
+             any,
+             any},
             {"DenyAllInBound", 65500, true, false, "*", any, any, {}, {}, any, any}};
         return rules;
     }
 
     bool matches(const Rule& rule) const {
-        if (rule.protocol != "*" && !equals_ignoring_case(rule.protocol, question_.protocol)) return false;
+        if (rule.protocol != "*" && !equals_ignoring_case(rule.protocol, question_.protocol))
+            return false;
         if (!port_in(rule.source_ports, question_.source_port)) return false;
         if (!port_in(rule.destination_ports, question_.port)) return false;
         return from(rule) && to(rule);
     }
 
     bool port_in(const std::vector<std::string>& ranges, std::uint16_t port) const {
-        const bool has_ports =
-            equals_ignoring_case(question_.protocol, "Tcp") || equals_ignoring_case(question_.protocol, "Udp");
+        const bool has_ports = equals_ignoring_case(question_.protocol, "Tcp") ||
+                               equals_ignoring_case(question_.protocol, "Udp");
         return std::ranges::any_of(ranges, [&](const std::string& text) {
             if (text == "*") return true;
             const auto range = parse_ports(text);
@@ -97,7 +119,8 @@ private:
     }
 
     bool named(const std::vector<std::string>& prefixes, const Address& address) const {
-        return std::ranges::any_of(prefixes, [&](const std::string& p) { return names(p, address); });
+        return std::ranges::any_of(prefixes,
+                                   [&](const std::string& p) { return names(p, address); });
     }
 
     static bool is_member(const std::set<std::string>& members, const Address& address) {
@@ -123,7 +146,8 @@ private:
 
     bool is_internet(const Address& address) const {
         if (in_any(place_.vnet_prefixes, address)) return false;
-        return std::ranges::none_of(not_public, [&](const char* p) { return in_prefix(p, address); });
+        return std::ranges::none_of(not_public,
+                                    [&](const char* p) { return in_prefix(p, address); });
     }
 
     const Place& place_;
@@ -135,7 +159,8 @@ private:
 
 }  // namespace
 
-std::optional<Verdict> reach(const Place& place, const Surroundings& around, const Question& question) {
+std::optional<Verdict> reach(const Place& place, const Surroundings& around,
+                             const Question& question) {
     const auto source = parse_address(question.source);
     const auto destination = parse_address(place.address);
     if (!source || !destination || source->v6 != destination->v6) return std::nullopt;

@@ -13,19 +13,19 @@ namespace sallyport::simulator::judge {
 /// groups, apart from the controller's and sharing no code with it. It knows nothing of grants,
 /// policies or owners.
 ///
-/// Documented, and followed here: rules are taken in order of priority, the lowest number first, and
-/// the first that matches decides; inbound traffic meets the subnet's NSG first and the NIC's second,
-/// and both must allow it; where there is no NSG, that stage allows; the six default rules stand
-/// behind all others.
+/// Documented, and followed here: rules are taken in order of priority, the lowest number first,
+/// and the first that matches decides; inbound traffic meets the subnet's NSG first and the NIC's
+/// second, and both must allow it; where there is no NSG, that stage allows; the six default rules
+/// stand behind all others.
 struct Rule {
     std::string name;
     int priority = 0;
     bool inbound = true;
     bool allow = false;
-    std::string protocol;  ///< `Tcp`, `Udp`, `Icmp`, `Esp`, `Ah`, `*`
-    std::vector<std::string> sources, destinations;            ///< prefixes, `*`, service tags
+    std::string protocol;                            ///< `Tcp`, `Udp`, `Icmp`, `Esp`, `Ah`, `*`
+    std::vector<std::string> sources, destinations;  ///< prefixes, `*`, service tags
     std::vector<std::string> source_groups, destination_groups;  ///< ASG ids; in place of the above
-    std::vector<std::string> source_ports, destination_ports;  ///< `*`, `22`, `8000-8010`
+    std::vector<std::string> source_ports, destination_ports;    ///< `*`, `22`, `8000-8010`
 };
 
 struct Nsg {
@@ -44,7 +44,8 @@ struct Place {
 };
 
 struct Surroundings {
-    /// Service tags by name in lower case. VirtualNetwork, AzureLoadBalancer and Internet need none.
+    /// Service tags by name in lower case. VirtualNetwork, AzureLoadBalancer and Internet need
+    /// none.
     std::map<std::string, std::vector<std::string>> tags;
     /// Addresses of each ASG's members, by id in lower case.
     std::map<std::string, std::set<std::string>> members;
@@ -72,6 +73,7 @@ struct Verdict {
 };
 
 /// Nothing when the source is not an address, or of another family than the place's.
-std::optional<Verdict> reach(const Place& place, const Surroundings& around, const Question& question);
+std::optional<Verdict> reach(const Place& place, const Surroundings& around,
+                             const Question& question);
 
 }  // namespace sallyport::simulator::judge

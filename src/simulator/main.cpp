@@ -46,15 +46,20 @@ private:
 
 void add_options(CLI::App& app, Settings& settings) {
     app.set_version_flag("--version", "azure-sim " SALLYPORT_VERSION);
-    app.add_option("--estate", settings.estate, "What exists at the start, as YAML (docs/azure-sim.md)");
-    app.add_option("--data-dir", settings.data_dir, "Where the certificates are kept; clients trust DIR/ca.pem")
+    app.add_option("--estate", settings.estate,
+                   "What exists at the start, as YAML (docs/azure-sim.md)");
+    app.add_option("--data-dir", settings.data_dir,
+                   "Where the certificates are kept; clients trust DIR/ca.pem")
         ->required();
-    app.add_option("--traffic", settings.traffic, "Append every request and its answer to this file, as JSON lines");
+    app.add_option("--traffic", settings.traffic,
+                   "Append every request and its answer to this file, as JSON lines");
     app.add_option("--time-scale", settings.time_scale, "Simulated seconds per second")
         ->check(CLI::Range(0.001, 100'000.0));
     app.add_option("--seed", settings.seed, "Of everything random: etags, ids, probabilities");
-    app.add_flag("--accept-any-token", settings.accept_any_token, "Any bearer token may do everything");
-    app.add_option("--listen", settings.listen, "HOST:PORT; port 0: the kernel chooses")->capture_default_str();
+    app.add_flag("--accept-any-token", settings.accept_any_token,
+                 "Any bearer token may do everything");
+    app.add_option("--listen", settings.listen, "HOST:PORT; port 0: the kernel chooses")
+        ->capture_default_str();
 }
 
 Result<simulator::Simulator::Options> simulator_options(const Settings& settings) {
@@ -63,7 +68,8 @@ Result<simulator::Simulator::Options> simulator_options(const Settings& settings
     options.accept_any_token = settings.accept_any_token;
     options.time_scale = settings.time_scale;
     options.elapsed = [start = std::chrono::steady_clock::now()] {
-        return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+        return std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - start);
     };
     if (settings.estate.empty()) return options;
     std::ifstream file(settings.estate);
@@ -94,7 +100,8 @@ int run(const Settings& settings, const sigset_t& signals) {
     auto simulator = simulator::Simulator::create(std::move(options).value());
     if (!simulator) return complain("the estate is refused:\n" + simulator.error().message);
     const auto certificates = serve::load_or_make_certificates(
-        {.directory = settings.data_dir, .names = {}, .organisation = "azure-sim"}, system::wall_now());
+        {.directory = settings.data_dir, .names = {}, .organisation = "azure-sim"},
+        system::wall_now());
     if (!certificates) return complain(certificates.error().message);
     serve::ServerOptions serving;
     serving.listen = settings.listen;
@@ -102,7 +109,8 @@ int run(const Settings& settings, const sigset_t& signals) {
     // A whole NSG of 1,000 rules is about 1 MB; Azure's own limit is not known.
     serving.limits.body_max = 16UL * 1024 * 1024;
     serving.on_failure = [](std::string_view what) { std::cerr << "azure-sim: " << what << "\n"; };
-    auto server = serve::Server::start(std::move(serving), **simulator, [] { return system::wall_now(); });
+    auto server =
+        serve::Server::start(std::move(serving), **simulator, [] { return system::wall_now(); });
     if (!server) return complain(server.error().message);
     std::cout << "azure-sim ready " << (*server)->origin() << std::endl;
     const int code = wait_for_end(signals);
@@ -121,7 +129,8 @@ int main(int argc, char** argv) {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::signal(SIGPIPE, SIG_IGN);
 
-    CLI::App app("Answers as Azure Resource Manager and Entra ID do, for demos and tests.", "azure-sim");
+    CLI::App app("Answers as Azure Resource Manager and Entra ID do, for demos and tests.",
+                 "azure-sim");
     Settings settings;
     add_options(app, settings);
     CLI11_PARSE(app, argc, argv);

@@ -15,7 +15,8 @@ Resource* parent_of(Core& core, const Call& call) {
 
 http::Response parent_missing(const Call& call) {
     const auto& [type, name] = call.path.types[0];
-    return resource_not_found(known_type(lower(call.path.provider + "/" + type)), name, *call.path.group);
+    return resource_not_found(known_type(lower(call.path.provider + "/" + type)), name,
+                              *call.path.group);
 }
 
 Finish finish_subnet(const std::string& id, std::uint64_t write) {
@@ -45,9 +46,9 @@ http::Response put_subnet(Core& core, Call& call, Resource& vnet) {
     next.write = ++core.writes;
     Resource& stored = vnet.children[lower(name)] = std::move(next);
     core.world.associations_changed();
-    const std::string id =
-        start_operation(core, call, {.location = vnet.location, .takes_ms = core.behaviour.operation_ms},
-                        finish_subnet(stored.id, stored.write));
+    const std::string id = start_operation(
+        core, call, {.location = vnet.location, .takes_ms = core.behaviour.operation_ms},
+        finish_subnet(stored.id, stored.write));
     http::Response response = json_response(fresh ? 201 : 200, subnet_json(stored));
     add_operation_headers(core, call, id, response, false);
     if (changed) add_retry_after(call, response, 3);
@@ -66,7 +67,8 @@ http::Response delete_subnet(Core& core, Call& call, Resource& vnet) {
     it->second.write = ++core.writes;
     const std::string id = start_operation(
         core, call, {.location = vnet.location, .takes_ms = core.behaviour.operation_ms},
-        [vnet_id = vnet.id, key = it->first, write = it->second.write](Core& at_end, bool succeeded) {
+        [vnet_id = vnet.id, key = it->first, write = it->second.write](Core& at_end,
+                                                                       bool succeeded) {
             Resource* live = at_end.world.resource_by_id(vnet_id);
             if (!live) return;
             const auto now = live->children.find(key);
@@ -85,11 +87,12 @@ http::Response delete_subnet(Core& core, Call& call, Resource& vnet) {
 }
 
 http::Response instance_view(const Resource& vm) {
-    const Json body = {{"statuses",
-                        {{{"code", "ProvisioningState/" + lower(vm.state)},
-                          {"level", "Info"},
-                          {"displayStatus", "Provisioning " + lower(vm.state)}},
-                         {{"code", "PowerState/running"}, {"level", "Info"}, {"displayStatus", "VM running"}}}}};
+    const Json body = {
+        {"statuses",
+         {{{"code", "ProvisioningState/" + lower(vm.state)},
+           {"level", "Info"},
+           {"displayStatus", "Provisioning " + lower(vm.state)}},
+          {{"code", "PowerState/running"}, {"level", "Info"}, {"displayStatus", "VM running"}}}}};
     return json_response(200, dumped(body));
 }
 
@@ -110,7 +113,8 @@ http::Response answer_subnet(Core& core, Call& call) {
     if (call.is("DELETE")) return delete_subnet(core, call, *vnet);
     if (!call.is("GET")) return method_not_allowed(call);
     const auto it = vnet->children.find(lower(call.path.name()));
-    if (it == vnet->children.end()) return child_not_found(vnet->id + "/subnets/" + call.path.name());
+    if (it == vnet->children.end())
+        return child_not_found(vnet->id + "/subnets/" + call.path.name());
     http::Response response = json_response(200, subnet_json(it->second));
     response.headers.add("ETag", it->second.etag);
     return response;

@@ -15,7 +15,8 @@ constexpr std::size_t history_max = 2000;
 void remember(Core& core, Nsg& nsg, const std::string& key) {
     const auto it = nsg.rules.find(key);
     nsg.history.push_back({core.now_ms, key,
-                           it == nsg.rules.end() ? std::nullopt : std::optional(it->second), nsg.etag});
+                           it == nsg.rules.end() ? std::nullopt : std::optional(it->second),
+                           nsg.etag});
     if (nsg.history.size() > history_max) nsg.history.pop_front();
 }
 
@@ -58,10 +59,11 @@ std::optional<http::Response> refuse_parallel(Core& core, const Call& call, Nsg&
             http::Response response = arm_error(
                 429, "RetryableError", "A retryable error occurred.",
                 R"(,"details":[{"code":"ReferencedResourceNotProvisioned","message":)" +
-                    json_text("Cannot proceed with operation because resource " + nsg.id +
-                           " is not in Succeeded state. Resource is in Updating state and the last "
-                           "operation that updated/is updating the resource is "
-                           "PutSecurityRuleOperation.") +
+                    json_text(
+                        "Cannot proceed with operation because resource " + nsg.id +
+                        " is not in Succeeded state. Resource is in Updating state and the last "
+                        "operation that updated/is updating the resource is "
+                        "PutSecurityRuleOperation.") +
                     "}]");
             response.headers.add("X-Ms-Failure-Cause", "service");
             return response;
@@ -71,7 +73,7 @@ std::optional<http::Response> refuse_parallel(Core& core, const Call& call, Nsg&
                 core.operations.at(id).details =
                     R"({"code":"CanceledAndSupersededDueToAnotherOperation","message":)" +
                     json_text("Operation PutSecurityRuleOperation (" + id +
-                           ") was canceled and superseded by operation InternalOperation.") +
+                              ") was canceled and superseded by operation InternalOperation.") +
                     "}";
                 end_operation(core, id, "Canceled", "Canceled", "Operation was canceled.");
             }

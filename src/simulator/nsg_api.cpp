@@ -8,8 +8,8 @@ namespace sallyport::simulator {
 namespace {
 
 std::string default_rule_json(const Nsg& nsg, const RuleSpec& rule) {
-    std::string text = "{\"name\":\"" + rule.name + "\",\"id\":" +
-                       json_text(nsg.id + "/defaultSecurityRules/" + rule.name) +
+    std::string text = "{\"name\":\"" + rule.name +
+                       "\",\"id\":" + json_text(nsg.id + "/defaultSecurityRules/" + rule.name) +
                        ",\"etag\":" + json_text(nsg.etag) +
                        ",\"type\":\"Microsoft.Network/networkSecurityGroups/defaultSecurityRules\","
                        "\"properties\":{\"provisioningState\":\"" +
@@ -18,8 +18,9 @@ std::string default_rule_json(const Nsg& nsg, const RuleSpec& rule) {
 }
 
 /// The rules of a whole-NSG PUT, or why they are refused.
-std::optional<http::Response> read_inline_rules(Core& core, const Call& call, ByName<Rule>& rules,
-                                                std::map<std::pair<bool, int>, std::string>& taken) {
+std::optional<http::Response> read_inline_rules(
+    Core& core, const Call& call, ByName<Rule>& rules,
+    std::map<std::pair<bool, int>, std::string>& taken) {
     const Json* properties = member(call.body, "properties");
     const Json* list = properties ? member(*properties, "securityRules") : nullptr;
     if (!list) return std::nullopt;
@@ -36,7 +37,8 @@ std::optional<http::Response> read_inline_rules(Core& core, const Call& call, By
         if (!free) return rules_conflict(spec->name, rules.at(holder->second).wanted->name);
         if (!rules.try_emplace(key, Rule{spec, nullptr, "Updating", ++core.writes}).second) {
             // unverified: code and wording.
-            return arm_error(400, "SecurityRuleConflict", "Security rule " + spec->name + " is given twice.");
+            return arm_error(400, "SecurityRuleConflict",
+                             "Security rule " + spec->name + " is given twice.");
         }
     }
     if (rules.size() > rules_per_nsg_max) {
@@ -93,7 +95,8 @@ http::Response put_nsg(Core& core, Call& call, Group& group) {
     nsg.location = text_at(call.body, "location");
     nsg.tags = call.body.value("tags", Json());
     if (const Json* properties = member(call.body, "properties")) {
-        if (const Json* flush = member(*properties, "flushConnection"); flush && flush->is_boolean()) {
+        if (const Json* flush = member(*properties, "flushConnection");
+            flush && flush->is_boolean()) {
             nsg.flush_connection = flush->get<bool>();
         }
     }
@@ -129,25 +132,26 @@ http::Response delete_nsg(Core& core, Call& call, Group& group) {
     const World::Uses& uses = core.world.uses_of(nsg.id);
     if (!uses.nics.empty() || !uses.subnets.empty()) {
         // unverified: code and wording.
-        return arm_error(400, "InUseNetworkSecurityGroupCannotBeDeleted",
-                         "Network security group " + nsg.id + " cannot be deleted because it is in use.",
-                         R"(,"details":[])");
+        return arm_error(
+            400, "InUseNetworkSecurityGroupCannotBeDeleted",
+            "Network security group " + nsg.id + " cannot be deleted because it is in use.",
+            R"(,"details":[])");
     }
     nsg.state = "Deleting";
     nsg.write = ++core.writes;
-    const std::string id =
-        start_operation(core, call, {.location = nsg.location, .takes_ms = core.behaviour.operation_ms},
-                        [key = nsg.id, write = nsg.write](Core& at_end, bool succeeded) {
-                            Nsg* live = at_end.world.nsg_by_id(key);
-                            if (!live || live->write != write) return;
-                            if (!succeeded) {
-                                live->state = "Failed";
-                                return;
-                            }
-                            at_end.world.each_group([&](Subscription&, Group& in) {
-                                std::erase_if(in.nsgs, [&](auto& entry) { return &entry.second == live; });
-                            });
-                        });
+    const std::string id = start_operation(
+        core, call, {.location = nsg.location, .takes_ms = core.behaviour.operation_ms},
+        [key = nsg.id, write = nsg.write](Core& at_end, bool succeeded) {
+            Nsg* live = at_end.world.nsg_by_id(key);
+            if (!live || live->write != write) return;
+            if (!succeeded) {
+                live->state = "Failed";
+                return;
+            }
+            at_end.world.each_group([&](Subscription&, Group& in) {
+                std::erase_if(in.nsgs, [&](auto& entry) { return &entry.second == live; });
+            });
+        });
     response.status = 202;
     add_operation_headers(core, call, id, response, true);
     add_retry_after(call, response, 1);
@@ -225,7 +229,8 @@ http::Response answer_nsg(Core& core, Call& call) {
     if (call.is("PUT")) return put_nsg(core, call, group);
     if (call.is("DELETE")) return delete_nsg(core, call, group);
     const auto it = group.nsgs.find(lower(call.path.name()));
-    if (it == group.nsgs.end()) return resource_not_found(nsg_type_name, call.path.name(), *call.path.group);
+    if (it == group.nsgs.end())
+        return resource_not_found(nsg_type_name, call.path.name(), *call.path.group);
     if (call.is("PATCH")) return patch_tags(core, call, it->second);
     if (!call.is("GET")) return method_not_allowed(call);
     http::Response response =

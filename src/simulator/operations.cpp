@@ -27,8 +27,8 @@ std::string signature(const Core& core, std::string_view path, std::string_view 
 std::string poll_url(const Core& core, const Call& call, const std::string& path) {
     const std::string t = ticks(core.now_ms);
     const std::string s = signature(core, path, call.api_version, t);
-    return call.base + path + "?api-version=" + call.api_version + "&t=" + t + "&c=azure-sim&s=" + s +
-           "&h=" + hex(sha256(s)).substr(0, 32);
+    return call.base + path + "?api-version=" + call.api_version + "&t=" + t +
+           "&c=azure-sim&s=" + s + "&h=" + hex(sha256(s)).substr(0, 32);
 }
 
 std::string operations_path(const Operation& operation, const char* word) {
@@ -52,7 +52,8 @@ std::string status_body(const Operation& operation) {
         };
         body = "{\"startTime\":" + time(operation.started_ms);
         if (operation.ended_ms > 0) body += ",\"endTime\":" + time(operation.ended_ms);
-        body += ",\"status\":" + json_text(operation.status) + ",\"name\":" + json_text(operation.id);
+        body +=
+            ",\"status\":" + json_text(operation.status) + ",\"name\":" + json_text(operation.id);
     } else {
         body = "{\"status\":" + json_text(operation.status);
     }
@@ -91,10 +92,22 @@ void Core::advance(std::int64_t to_ms) {
 
 void Core::learn_tags() {
     // Names that Azure documents for rules; addresses only where the estate gives them.
-    tags = {"virtualnetwork", "internet", "azureloadbalancer", "azurecloud",
-            "azuretrafficmanager", "gatewaymanager", "storage", "sql",
-            "azuremonitor", "azureactivedirectory", "azurekeyvault", "azureplatformdns",
-            "azureplatformimds", "azureplatformlkm", "appservice", "azurebackup"};
+    tags = {"virtualnetwork",
+            "internet",
+            "azureloadbalancer",
+            "azurecloud",
+            "azuretrafficmanager",
+            "gatewaymanager",
+            "storage",
+            "sql",
+            "azuremonitor",
+            "azureactivedirectory",
+            "azurekeyvault",
+            "azureplatformdns",
+            "azureplatformimds",
+            "azureplatformlkm",
+            "appservice",
+            "azurebackup"};
     for (const auto& [name, prefixes] : world.service_tags) tags.insert(lower(name));
 }
 
@@ -120,7 +133,8 @@ std::string start_operation(Core& core, const Call& call, const Start& start, Fi
         }
         switch (end.kind) {
             case OperationEnd::Kind::fails:
-                end_operation(core, id, "Failed", end.code.empty() ? "InternalServerError" : end.code,
+                end_operation(core, id, "Failed",
+                              end.code.empty() ? "InternalServerError" : end.code,
                               end.message.empty() ? "An error occurred." : end.message);
                 break;
             case OperationEnd::Kind::is_canceled:
@@ -151,8 +165,8 @@ void add_operation_headers(Core& core, const Call& call, const std::string& id,
                            http::Response& response, bool location) {
     const Operation& operation = core.operations.at(id);
     if (operation.provider.empty()) {  // a resource group: ARM's own, Location only (recorded)
-        response.headers.add("Location",
-                             poll_url(core, call, "/subscriptions/" + operation.subscription +
+        response.headers.add("Location", poll_url(core, call,
+                                                  "/subscriptions/" + operation.subscription +
                                                       "/operationresults/" + id));
         return;
     }
@@ -166,8 +180,8 @@ void add_operation_headers(Core& core, const Call& call, const std::string& id,
 }
 
 void add_retry_after(const Call& call, http::Response& response, int seconds) {
-    // The recordings of these api-versions carry none, those of all others do. Whether Azure left it
-    // out or the recorder did cannot be told from them.
+    // The recordings of these api-versions carry none, those of all others do. Whether Azure left
+    // it out or the recorder did cannot be told from them.
     for (const char* without : {"2025-05-01", "2025-04-01", "2021-04-01"}) {
         if (call.api_version == without) return;
     }
@@ -192,7 +206,8 @@ http::Response poll(Core& core, const http::Request& request, const http::Target
     const auto it = core.operations.find(s.back());
     if (it == core.operations.end()) {
         // unverified: code of an operation that was forgotten.
-        return arm_error(404, "OperationNotFound", "The operation '" + s.back() + "' was not found.");
+        return arm_error(404, "OperationNotFound",
+                         "The operation '" + s.back() + "' was not found.");
     }
     const Operation& operation = it->second;
     if (equals_ignoring_case(s[s.size() - 2], "operationresults")) return result_of(operation);

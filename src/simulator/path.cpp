@@ -32,7 +32,8 @@ std::string ArmPath::type_key() const {
 }
 
 std::optional<ArmPath> parse_arm_path(const Segments& segments) {
-    if (segments.empty() || !equals_ignoring_case(segments[0], "subscriptions")) return std::nullopt;
+    if (segments.empty() || !equals_ignoring_case(segments[0], "subscriptions"))
+        return std::nullopt;
     ArmPath path;
     if (segments.size() == 1) return path;
     path.subscription = segments[1];

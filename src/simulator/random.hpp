@@ -7,8 +7,8 @@
 
 namespace sallyport::simulator {
 
-/// SplitMix64: small, seeded, the same on every machine. Not for secrets; a simulator has none worth
-/// keeping.
+/// SplitMix64: small, seeded, the same on every machine. Not for secrets; a simulator has none
+/// worth keeping.
 class Random {
 public:
     explicit Random(std::uint64_t seed) : state_(seed) {}

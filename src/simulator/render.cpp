@@ -54,7 +54,8 @@ std::string resource_json(Core& core, const Resource& resource, std::string_view
     Json properties = properties_of(resource);
     if (type == vnet_type) {
         properties["subnets"] = Json::array();
-        for (const auto& [key, subnet] : resource.children) properties["subnets"].push_back(subnet_of(subnet));
+        for (const auto& [key, subnet] : resource.children)
+            properties["subnets"].push_back(subnet_of(subnet));
     }
     if (type == public_ip_type) {
         core.world.each(nic_type, [&](Resource& nic) {
@@ -98,8 +99,8 @@ std::string subscription_json(const Core& core, const Subscription& subscription
 
 http::Response page(Core& core, const Call& call, const std::vector<PageItem>& items,
                     const std::function<std::string(const void*)>& render) {
-    // The token says what the page before ended with, not how many there were: items that come or go
-    // between two pages neither repeat nor hide others.
+    // The token says what the page before ended with, not how many there were: items that come or
+    // go between two pages neither repeat nor hide others.
     const std::string token = call.target.query("$skipToken").value_or("");
     const std::string after = token.empty() ? token : percent_decoded(token);
     std::size_t size = std::max<std::uint64_t>(1, core.behaviour.page_size);
@@ -121,12 +122,15 @@ http::Response page(Core& core, const Call& call, const std::vector<PageItem>& i
     body += "]";
     if (more || (size == 0 && items.empty())) {
         std::string url = call.base;
-        for (const std::string& segment : call.target.segments()) url += "/" + percent_encoded(segment);
+        for (const std::string& segment : call.target.segments())
+            url += "/" + percent_encoded(segment);
         url += "?";
         for (const auto& [name, value] : call.target.queries()) {
-            if (name != "$skipToken") url += percent_encoded(name) + "=" + percent_encoded(value) + "&";
+            if (name != "$skipToken")
+                url += percent_encoded(name) + "=" + percent_encoded(value) + "&";
         }
-        body += ",\"nextLink\":" + json_text(url + "$skipToken=" + percent_encoded(percent_encoded(last)));
+        body += ",\"nextLink\":" +
+                json_text(url + "$skipToken=" + percent_encoded(percent_encoded(last)));
     }
     return json_response(200, body + "}");
 }

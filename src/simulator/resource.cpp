@@ -33,7 +33,8 @@ Json id_only(const std::string& id) { return Json{{"id", id}}; }
 
 std::vector<std::string> prefixes_of_subnet(const Json& properties) {
     std::vector<std::string> all;
-    if (const std::string one = text_at(properties, "addressPrefix"); !one.empty()) all.push_back(one);
+    if (const std::string one = text_at(properties, "addressPrefix"); !one.empty())
+        all.push_back(one);
     if (const Json* many = member(properties, "addressPrefixes"); many && many->is_array()) {
         for (const Json& prefix : *many) {
             if (prefix.is_string()) all.push_back(prefix.get<std::string>());
@@ -63,7 +64,8 @@ Refusal complete_vnet(Core& core, const Call& call, Resource& next) {
     for (const Json& prefix : *prefixes) {
         if (prefix.is_string() && parse_prefix(prefix.get<std::string>())) continue;
         return bad("InvalidCIDRNotation", "The address prefix " + dumped(prefix) +
-                                              " in virtual network " + next.id + " has an invalid CIDR notation.");
+                                              " in virtual network " + next.id +
+                                              " has an invalid CIDR notation.");
     }
     const std::string guid = text_at(next.properties, "resourceGuid");
     next.properties = {{"resourceGuid", guid.empty() ? core.random.guid() : guid},
@@ -105,8 +107,9 @@ bool is_taken(Core& core, const std::string& subnet_id, const std::string& addre
     core.world.each(nic_type, [&](Resource& nic) {
         if (nic.id == but_nic) return;
         for (const Json& config : nic.properties["ipConfigurations"]) {
-            taken = taken || (text_at(config["properties"], "privateIPAddress") == address &&
-                              equals_ignoring_case(reference(config["properties"], "subnet"), subnet_id));
+            taken = taken ||
+                    (text_at(config["properties"], "privateIPAddress") == address &&
+                     equals_ignoring_case(reference(config["properties"], "subnet"), subnet_id));
         }
     });
     return taken;
@@ -148,8 +151,9 @@ Refusal complete_ip_config(Core& core, const Json& given, bool first, const Reso
             return prefix && prefix->contains(*parsed);
         })) {
         // unverified: code.
-        return bad("PrivateIPAddressNotInSubnet", "Private IP address " + address + " of " + nic.id +
-                                                      " does not belong to subnet " + subnet->id + ".");
+        return bad("PrivateIPAddressNotInSubnet", "Private IP address " + address + " of " +
+                                                      nic.id + " does not belong to subnet " +
+                                                      subnet->id + ".");
     }
     if (is_taken(core, subnet->id, address, nic.id)) {
         // unverified: code.
@@ -158,8 +162,9 @@ Refusal complete_ip_config(Core& core, const Json& given, bool first, const Reso
     }
     Json out = {{"provisioningState", "Succeeded"},
                 {"privateIPAddress", address},
-                {"privateIPAllocationMethod",
-                 member(in, "privateIPAllocationMethod") ? in["privateIPAllocationMethod"] : Json("Dynamic")}};
+                {"privateIPAllocationMethod", member(in, "privateIPAllocationMethod")
+                                                  ? in["privateIPAllocationMethod"]
+                                                  : Json("Dynamic")}};
     if (const std::string ip = reference(in, "publicIPAddress"); !ip.empty()) {
         const Resource* known = core.world.resource_by_id(ip);
         if (!known) return missing_reference(ip, nic.id);
@@ -168,7 +173,8 @@ Refusal complete_ip_config(Core& core, const Json& given, bool first, const Reso
     out["subnet"] = id_only(subnet->id);
     out["primary"] = member(in, "primary") ? in["primary"] : Json(first);
     out["privateIPAddressVersion"] = v6 ? "IPv6" : "IPv4";
-    if (const Json* groups = member(in, "applicationSecurityGroups"); groups && groups->is_array()) {
+    if (const Json* groups = member(in, "applicationSecurityGroups");
+        groups && groups->is_array()) {
         Json list = Json::array();
         for (const Json& group : *groups) {
             const Resource* known = core.world.resource_by_id(text_at(group, "id"));
@@ -209,7 +215,8 @@ Refusal complete_nic(Core& core, const Call& call, Resource& next) {
         if (auto no = complete_ip_config(core, item, list.empty(), next, config)) return no;
         list.push_back(std::move(config));
     }
-    next.properties = {{"resourceGuid", guid}, {"ipConfigurations", std::move(list)}, {"dnsSettings", dns}};
+    next.properties = {
+        {"resourceGuid", guid}, {"ipConfigurations", std::move(list)}, {"dnsSettings", dns}};
     if (vm.is_object()) next.properties["virtualMachine"] = vm;
     if (primary.is_boolean()) next.properties["primary"] = primary;
     if (const std::string nsg = reference(given, "networkSecurityGroup"); !nsg.empty()) {
@@ -217,8 +224,8 @@ Refusal complete_nic(Core& core, const Call& call, Resource& next) {
         if (!known) return missing_reference(nsg, next.id);
         next.properties["networkSecurityGroup"] = id_only(known->id);
     }
-    for (const char* flag : {"enableAcceleratedNetworking", "vnetEncryptionSupported", "enableIPForwarding",
-                             "disableTcpStateTracking"}) {
+    for (const char* flag : {"enableAcceleratedNetworking", "vnetEncryptionSupported",
+                             "enableIPForwarding", "disableTcpStateTracking"}) {
         next.properties[flag] = given.value(flag, false);
     }
     next.properties["hostedWorkloads"] = Json::array();
@@ -237,12 +244,13 @@ Refusal complete_public_ip(Core& core, const Call& call, Resource& next) {
         address = "20.61." + std::to_string(core.random.below(250)) + "." +
                   std::to_string(1 + core.random.below(250));
     }
-    next.properties = {{"resourceGuid", guid.empty() ? core.random.guid() : guid},
-                       {"ipAddress", address},
-                       {"publicIPAddressVersion", given.value("publicIPAddressVersion", "IPv4")},
-                       {"publicIPAllocationMethod", given.value("publicIPAllocationMethod", "Static")},
-                       {"idleTimeoutInMinutes", 4},
-                       {"ipTags", Json::array()}};
+    next.properties = {
+        {"resourceGuid", guid.empty() ? core.random.guid() : guid},
+        {"ipAddress", address},
+        {"publicIPAddressVersion", given.value("publicIPAddressVersion", "IPv4")},
+        {"publicIPAllocationMethod", given.value("publicIPAllocationMethod", "Static")},
+        {"idleTimeoutInMinutes", 4},
+        {"ipTags", Json::array()}};
     next.top["sku"] = call.body.value("sku", Json{{"name", "Standard"}, {"tier", "Regional"}});
     return std::nullopt;
 }
@@ -272,11 +280,13 @@ Refusal complete_vm(Core& core, const Call& call, Resource& next) {
             const std::string owner = reference(known->properties, "virtualMachine");
             if (owner.empty() || equals_ignoring_case(owner, next.id)) continue;
             // unverified: code.
-            return bad("NicInUse", "Network Interface " + known->id + " is used by existing resource " + owner + ".");
+            return bad("NicInUse", "Network Interface " + known->id +
+                                       " is used by existing resource " + owner + ".");
         }
     }
     complete_machine(properties);
-    // A disk has an id once it was made; a later PUT that leaves it out does not lose it (recorded).
+    // A disk has an id once it was made; a later PUT that leaves it out does not lose it
+    // (recorded).
     if (const auto known = disk_id(next.properties); !known.empty()) {
         properties["storageProfile"]["osDisk"]["managedDisk"]["id"] = known;
     }
@@ -288,18 +298,23 @@ Refusal complete_vm(Core& core, const Call& call, Resource& next) {
 
 }  // namespace
 
-Refusal complete_subnet(Core& core, const Json& properties, Resource& subnet, const Resource& vnet) {
-    if (!is_valid_name(subnet.name)) return bad("InvalidResourceName", "Resource name " + subnet.name + " is invalid.");
+Refusal complete_subnet(Core& core, const Json& properties, Resource& subnet,
+                        const Resource& vnet) {
+    if (!is_valid_name(subnet.name))
+        return bad("InvalidResourceName", "Resource name " + subnet.name + " is invalid.");
     const std::vector<std::string> prefixes = prefixes_of_subnet(properties);
     const Json* space = member(vnet.properties, "addressSpace");
-    const bool good = !prefixes.empty() && space && std::ranges::all_of(prefixes, [&](const std::string& prefix) {
-        return lies_in(prefix, (*space)["addressPrefixes"]);
-    });
+    const bool good =
+        !prefixes.empty() && space && std::ranges::all_of(prefixes, [&](const std::string& prefix) {
+            return lies_in(prefix, (*space)["addressPrefixes"]);
+        });
     if (!good) {
         // unverified: code.
         return bad("NetcfgSubnetRangeOutsideVnet",
-                   "Subnet '" + subnet.name + "' is not valid because its IP address range is outside the IP "
-                   "address range of virtual network '" + vnet.name + "'.");
+                   "Subnet '" + subnet.name +
+                       "' is not valid because its IP address range is outside the IP "
+                       "address range of virtual network '" +
+                       vnet.name + "'.");
     }
     Json out = Json::object();
     for (const char* key : {"addressPrefix", "addressPrefixes"}) {
@@ -311,8 +326,10 @@ Refusal complete_subnet(Core& core, const Json& properties, Resource& subnet, co
         out["networkSecurityGroup"] = id_only(known->id);
     }
     out["delegations"] = Json::array();
-    out["privateEndpointNetworkPolicies"] = properties.value("privateEndpointNetworkPolicies", "Disabled");
-    out["privateLinkServiceNetworkPolicies"] = properties.value("privateLinkServiceNetworkPolicies", "Enabled");
+    out["privateEndpointNetworkPolicies"] =
+        properties.value("privateEndpointNetworkPolicies", "Disabled");
+    out["privateLinkServiceNetworkPolicies"] =
+        properties.value("privateLinkServiceNetworkPolicies", "Enabled");
     subnet.properties = std::move(out);
     return std::nullopt;
 }
@@ -342,7 +359,8 @@ Refusal in_use(Core& core, const Resource& resource) {
     if (lower(resource.type) == nic_type) {
         if (const std::string vm = reference(resource.properties, "virtualMachine"); !vm.empty()) {
             // unverified: code.
-            return bad("NicInUse", "Network Interface " + resource.id + " is used by existing resource " + vm + ".");
+            return bad("NicInUse", "Network Interface " + resource.id +
+                                       " is used by existing resource " + vm + ".");
         }
     }
     const bool is_vnet = lower(resource.type) == vnet_type;
@@ -350,13 +368,15 @@ Refusal in_use(Core& core, const Resource& resource) {
     core.world.each(nic_type, [&](Resource& nic) {
         for (const Json& config : nic.properties["ipConfigurations"]) {
             const Json& in = config["properties"];
-            const bool uses = is_vnet ? starts_with_ignoring_case(reference(in, "subnet"), resource.id + "/")
-                                      : equals_ignoring_case(reference(in, "publicIPAddress"), resource.id) ||
-                                            equals_ignoring_case(reference(in, "subnet"), resource.id);
+            const bool uses =
+                is_vnet ? starts_with_ignoring_case(reference(in, "subnet"), resource.id + "/")
+                        : equals_ignoring_case(reference(in, "publicIPAddress"), resource.id) ||
+                              equals_ignoring_case(reference(in, "subnet"), resource.id);
             if (!uses) continue;
             // unverified: one code for all kinds here.
-            refusal = bad("InUseResourceCannotBeDeleted",
-                          "Resource " + resource.id + " is in use by " + nic.id + " and cannot be deleted.");
+            refusal =
+                bad("InUseResourceCannotBeDeleted", "Resource " + resource.id + " is in use by " +
+                                                        nic.id + " and cannot be deleted.");
         }
     });
     return refusal;
@@ -365,7 +385,8 @@ Refusal in_use(Core& core, const Resource& resource) {
 void vm_is_made(Core& core, Resource& vm) {
     Json& disk = vm.properties["storageProfile"]["osDisk"];
     if (disk.contains("managedDisk") && disk.contains("name")) {
-        disk["managedDisk"]["id"] = vm.id.substr(0, vm.id.find("/virtualMachines/")) + "/disks/" + text_at(disk, "name");
+        disk["managedDisk"]["id"] =
+            vm.id.substr(0, vm.id.find("/virtualMachines/")) + "/disks/" + text_at(disk, "name");
     }
     const Json* profile = member(vm.properties, "networkProfile");
     const Json* nics = profile ? member(*profile, "networkInterfaces") : nullptr;

@@ -9,8 +9,8 @@ namespace {
 
 /// What is peculiar to a kind of resource; everything else is the same for all.
 struct Kind {
-    std::string_view key;         ///< type in lower case
-    const char* retry_after = ""; ///< of a PUT that takes time (recorded); empty: done at once
+    std::string_view key;          ///< type in lower case
+    const char* retry_after = "";  ///< of a PUT that takes time (recorded); empty: done at once
     bool compute = false;
 };
 
@@ -54,7 +54,8 @@ http::Response list(Core& core, const Call& call) {
     const bool filtered = call.target.query("$filter").has_value();
     return page(core, call, filtered ? std::vector<PageItem>() : items_of(core, call),
                 [&](const void* what) {
-                    return resource_json(core, *static_cast<const Resource*>(what), call.api_version);
+                    return resource_json(core, *static_cast<const Resource*>(what),
+                                         call.api_version);
                 });
 }
 
@@ -76,8 +77,8 @@ Finish finish_put(const Resource& resource, bool fresh) {
     };
 }
 
-http::Response put_answer(Core& core, Call& call, Resource& resource, const Kind& kind,
-                          bool fresh, bool changed) {
+http::Response put_answer(Core& core, Call& call, Resource& resource, const Kind& kind, bool fresh,
+                          bool changed) {
     const bool at_once = kind.key == nic_type;
     if (!at_once && (changed || kind.compute)) {
         resource.state = kind.compute && fresh ? "Creating" : "Updating";
@@ -87,13 +88,13 @@ http::Response put_answer(Core& core, Call& call, Resource& resource, const Kind
         json_response(fresh ? 201 : 200, resource_json(core, resource, call.api_version));
     if (kind.compute) add_etag(response, resource, kind);
     if (at_once) return response;
-    const std::string id = start_operation(
-        core, call,
-        {.provider = kind.compute ? "Microsoft.Compute" : "Microsoft.Network",
-         .location = resource.location,
-         // Recorded: a changed VM shows Succeeded to the very next read.
-         .takes_ms = kind.compute && !fresh ? 0 : core.behaviour.operation_ms},
-        finish_put(resource, fresh && (changed || kind.compute)));
+    const std::string id =
+        start_operation(core, call,
+                        {.provider = kind.compute ? "Microsoft.Compute" : "Microsoft.Network",
+                         .location = resource.location,
+                         // Recorded: a changed VM shows Succeeded to the very next read.
+                         .takes_ms = kind.compute && !fresh ? 0 : core.behaviour.operation_ms},
+                        finish_put(resource, fresh && (changed || kind.compute)));
     // Recorded: an update of a VM has no operation to poll; a network resource always has one.
     if (kind.compute && !fresh) return response;
     add_operation_headers(core, call, id, response, false);
@@ -164,21 +165,22 @@ http::Response remove(Core& core, Call& call, Group& group) {
     resource.state = "Deleting";
     resource.write = ++core.writes;
     const Kind& kind = kind_of(type_key);
-    const std::string id = start_operation(
-        core, call,
-        {.provider = kind.compute ? "Microsoft.Compute" : "Microsoft.Network",
-         .location = resource.location,
-         .takes_ms = core.behaviour.operation_ms},
-        [gone = resource.id, write = resource.write](Core& at_end, bool succeeded) {
-            Resource* live = at_end.world.resource_by_id(gone);
-            if (!live || live->write != write) return;
-            if (!succeeded) {
-                live->state = "Failed";
-                return;
-            }
-            if (live->type == "Microsoft.Compute/virtualMachines") vm_is_gone(at_end, *live);
-            erase(at_end, gone);
-        });
+    const std::string id =
+        start_operation(core, call,
+                        {.provider = kind.compute ? "Microsoft.Compute" : "Microsoft.Network",
+                         .location = resource.location,
+                         .takes_ms = core.behaviour.operation_ms},
+                        [gone = resource.id, write = resource.write](Core& at_end, bool succeeded) {
+                            Resource* live = at_end.world.resource_by_id(gone);
+                            if (!live || live->write != write) return;
+                            if (!succeeded) {
+                                live->state = "Failed";
+                                return;
+                            }
+                            if (live->type == "Microsoft.Compute/virtualMachines")
+                                vm_is_gone(at_end, *live);
+                            erase(at_end, gone);
+                        });
     add_operation_headers(core, call, id, response, true);
     add_retry_after(call, response, 1);
     return response;
@@ -202,12 +204,12 @@ http::Response answer_resource(Core& core, Call& call) {
     if (call.is("PUT")) return put(core, call, group);
     if (call.is("DELETE")) return remove(core, call, group);
     const std::string key = call.path.type_key();
-    Resource* resource = core.world.resource(call.path.subscription, *call.path.group, key, call.path.name());
+    Resource* resource =
+        core.world.resource(call.path.subscription, *call.path.group, key, call.path.name());
     if (!resource) return resource_not_found(known_type(key), call.path.name(), *call.path.group);
     if (call.is("PATCH")) return patch(core, call, *resource);
     if (!call.is("GET")) return method_not_allowed(call);
-    http::Response response =
-        json_response(200, resource_json(core, *resource, call.api_version));
+    http::Response response = json_response(200, resource_json(core, *resource, call.api_version));
     add_etag(response, *resource, kind_of(key));
     return response;
 }

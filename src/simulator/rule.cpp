@@ -74,25 +74,29 @@ Refusal read_words(const Json& properties, RuleSpec& rule) {
     for (const char* required : {"protocol", "access", "priority", "direction"}) {
         if (!member(properties, required)) {
             // unverified: code and wording for a missing member.
-            return bad("InvalidRequestFormat", std::string("Cannot parse the request. Required property '") +
-                                                   required + "' not found in JSON.");
+            return bad("InvalidRequestFormat",
+                       std::string("Cannot parse the request. Required property '") + required +
+                           "' not found in JSON.");
         }
     }
     // unverified: that case is ignored on input; the codes for unknown words.
     const auto protocol = spelled(text_at(properties, "protocol"), protocols);
     if (!protocol) {
-        return bad("SecurityRuleInvalidProtocol", "Security rule has invalid Protocol. Value provided: " +
-                                                      text_at(properties, "protocol") + ".");
+        return bad("SecurityRuleInvalidProtocol",
+                   "Security rule has invalid Protocol. Value provided: " +
+                       text_at(properties, "protocol") + ".");
     }
     const auto access = spelled(text_at(properties, "access"), accesses);
     if (!access) {
         return bad("SecurityRuleInvalidAccessType",
-                   "Security rule has invalid Access. Value provided: " + text_at(properties, "access") + ".");
+                   "Security rule has invalid Access. Value provided: " +
+                       text_at(properties, "access") + ".");
     }
     const auto direction = spelled(text_at(properties, "direction"), directions);
     if (!direction) {
-        return bad("SecurityRuleInvalidDirection", "Security rule has invalid Direction. Value provided: " +
-                                                       text_at(properties, "direction") + ".");
+        return bad("SecurityRuleInvalidDirection",
+                   "Security rule has invalid Direction. Value provided: " +
+                       text_at(properties, "direction") + ".");
     }
     rule.protocol = *protocol;
     rule.allow = *access == "Allow";
@@ -105,8 +109,9 @@ Refusal read_priority(const Json& properties, RuleSpec& rule) {
     // unverified: code and wording.
     if (!priority.is_number_integer() || priority.get<std::int64_t>() < priority_min ||
         priority.get<std::int64_t>() > priority_max) {
-        return bad("SecurityRuleInvalidPriority", "Security rule has invalid Priority. Value provided: " +
-                                                      dumped(priority) + " Allowed range 100-4096.");
+        return bad("SecurityRuleInvalidPriority",
+                   "Security rule has invalid Priority. Value provided: " + dumped(priority) +
+                       " Allowed range 100-4096.");
     }
     rule.priority = priority.get<int>();
     return std::nullopt;
@@ -177,9 +182,9 @@ Refusal read_side(const Json& properties, const std::string& which, RuleSide& si
     const bool addresses = side.prefix || !side.prefixes.empty();
     if (addresses == side.groups.empty()) return std::nullopt;
     // unverified: code for addresses and groups together, and for neither.
-    return bad("SecurityRuleParameterContainsUnsupportedValue",
-               "Security rule must have either " + singular + "(es) or " + which +
-                   "ApplicationSecurityGroups.");
+    return bad("SecurityRuleParameterContainsUnsupportedValue", "Security rule must have either " +
+                                                                    singular + "(es) or " + which +
+                                                                    "ApplicationSecurityGroups.");
 }
 
 std::string list_text(const char* key, const std::vector<std::string>& values) {
@@ -224,7 +229,8 @@ std::string render(const RuleSpec& rule, const std::optional<std::string>& descr
 Refusal read_rule(const Json& properties, const TagNames& tags, RuleSpec& rule) {
     if (auto no = read_words(properties, rule)) return no;
     if (auto no = read_priority(properties, rule)) return no;
-    if (auto no = read_ports(properties, "sourcePortRange", "sourcePortRanges", rule.source_ports)) {
+    if (auto no =
+            read_ports(properties, "sourcePortRange", "sourcePortRanges", rule.source_ports)) {
         return no;
     }
     if (auto no = read_ports(properties, "destinationPortRange", "destinationPortRanges",
@@ -239,9 +245,10 @@ Refusal read_rule(const Json& properties, const TagNames& tags, RuleSpec& rule) 
     if (auto no = check_side(rule.destination, tags, v4, v6)) return no;
     if (v4 && v6) {
         // unverified: that the families may not be mixed in one rule, and the code.
-        return bad("SecurityRuleInvalidAddressPrefix",
-                   "Security rule has IPv4 and IPv6 address prefixes. All prefixes of a rule must be "
-                   "of the same IP version.");
+        return bad(
+            "SecurityRuleInvalidAddressPrefix",
+            "Security rule has IPv4 and IPv6 address prefixes. All prefixes of a rule must be "
+            "of the same IP version.");
     }
     std::optional<std::string> description;
     if (!read_text(properties, "description", description)) {
@@ -279,9 +286,12 @@ std::vector<std::string> RuleSide::all() const { return with_front(prefix, prefi
 std::vector<std::string> RulePorts::all() const { return with_front(range, ranges); }
 
 bool is_valid_name(std::string_view name) {
-    const auto alphanumeric = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    const auto alphanumeric = [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0;
+    };
     if (name.empty() || name.size() > 80) return false;
-    if (!alphanumeric(name.front()) || !(alphanumeric(name.back()) || name.back() == '_')) return false;
+    if (!alphanumeric(name.front()) || !(alphanumeric(name.back()) || name.back() == '_'))
+        return false;
     return std::ranges::all_of(
         name, [&](char c) { return alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
 }
@@ -291,10 +301,11 @@ std::variant<std::shared_ptr<const RuleSpec>, http::Response> parse_rule(std::st
                                                                          const TagNames& tags) {
     if (!is_valid_name(name)) {
         // unverified: code and wording.
-        return bad("InvalidResourceName",
-                   "Resource name " + std::string(name) +
-                       " is invalid. The name can be up to 80 characters long. It must begin with a "
-                       "word character, and it must end with a word character or with '_'.");
+        return bad(
+            "InvalidResourceName",
+            "Resource name " + std::string(name) +
+                " is invalid. The name can be up to 80 characters long. It must begin with a "
+                "word character, and it must end with a word character or with '_'.");
     }
     if (!properties.is_object()) {
         return bad("InvalidRequestFormat", "Cannot parse the request: properties.");

@@ -14,7 +14,8 @@
 
 namespace sallyport::simulator {
 
-/// One side of a rule as it was written: a prefix or a list of them, or application security groups.
+/// One side of a rule as it was written: a prefix or a list of them, or application security
+/// groups.
 struct RuleSide {
     std::optional<std::string> prefix;
     std::vector<std::string> prefixes;

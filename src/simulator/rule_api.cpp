@@ -15,7 +15,8 @@ std::size_t addresses(const Nsg& nsg, const std::string& without, RuleSide RuleS
     return count;
 }
 
-std::optional<http::Response> over_limit(const Nsg& nsg, const std::string& key, const RuleSpec& spec) {
+std::optional<http::Response> over_limit(const Nsg& nsg, const std::string& key,
+                                         const RuleSpec& spec) {
     // unverified: codes of the limits; the numbers are documented.
     if (!nsg.rules.contains(key) && nsg.rules.size() >= rules_per_nsg_max) {
         return arm_error(400, "SecurityRulesLimitReached",
@@ -29,8 +30,8 @@ std::optional<http::Response> over_limit(const Nsg& nsg, const std::string& key,
         if (mine <= 4 && nsg.rules.size() < 500) continue;
         if (addresses(nsg, key, side) + mine > addresses_per_side_max) {
             return arm_error(400, "SecurityRuleAddressPrefixesLimitReached",
-                             "The number of address prefixes in network security group " + nsg.name +
-                                 " would be above the limit of 4000.",
+                             "The number of address prefixes in network security group " +
+                                 nsg.name + " would be above the limit of 4000.",
                              R"(,"details":[])");
         }
     }
@@ -56,7 +57,8 @@ http::Response put_rule(Core& core, Call& call, Nsg& nsg) {
     remember(core, nsg, key);
     auto [it, fresh] = nsg.rules.try_emplace(key);
     Rule& rule = it->second;
-    const bool same = !fresh && rule.state == "Succeeded" && rule.wanted->rendered == spec->rendered;
+    const bool same =
+        !fresh && rule.state == "Succeeded" && rule.wanted->rendered == spec->rendered;
     if (!fresh) nsg.priorities.erase({rule.wanted->inbound, rule.wanted->priority});
     nsg.priorities[{spec->inbound, spec->priority}] = key;
     rule.wanted = spec;
@@ -117,15 +119,15 @@ http::Response delete_rule(Core& core, Call& call, Nsg& nsg) {
 http::Response list_rules(Core& core, const Call& call, const Nsg& nsg) {
     std::vector<PageItem> items;
     for (const auto& [key, rule] : nsg.rules) items.push_back({key, &rule});
-    return page(core, call, items, [&](const void* rule) {
-        return rule_json(nsg, *static_cast<const Rule*>(rule));
-    });
+    return page(core, call, items,
+                [&](const void* rule) { return rule_json(nsg, *static_cast<const Rule*>(rule)); });
 }
 
 http::Response read_rules(Core& core, const Call& call, const Nsg& nsg) {
     if (call.path.is_collection()) return list_rules(core, call, nsg);
     const auto it = nsg.rules.find(lower(call.path.name()));
-    if (it == nsg.rules.end()) return child_not_found(nsg.id + "/securityRules/" + call.path.name());
+    if (it == nsg.rules.end())
+        return child_not_found(nsg.id + "/securityRules/" + call.path.name());
     http::Response response = json_response(200, rule_json(nsg, it->second));
     response.headers.add("ETag", nsg.etag);
     return response;
@@ -136,9 +138,10 @@ http::Response parent_missing(const Call& call) {
     const std::string& nsg = call.path.types[0].second;
     if (!call.is("PUT")) return resource_not_found(nsg_type_name, nsg, *call.path.group);
     // unverified: wording.
-    return gateway_error(404, "ParentResourceNotFound",
-                         "Can not perform requested operation on nested resource. Parent resource '" +
-                             nsg + "' not found.");
+    return gateway_error(
+        404, "ParentResourceNotFound",
+        "Can not perform requested operation on nested resource. Parent resource '" + nsg +
+            "' not found.");
 }
 
 }  // namespace

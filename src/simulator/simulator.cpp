@@ -84,8 +84,9 @@ http::Reply refusal_of(const Effect& effect) {
         reply.response.headers.add("Content-Type",
                                    effect.content_type.empty() ? "text/html" : effect.content_type);
     } else {
-        reply.response = arm_error(*effect.status, effect.code.empty() ? "InternalServerError" : effect.code,
-                                   effect.message.empty() ? "Asked for by a fault." : effect.message);
+        reply.response =
+            arm_error(*effect.status, effect.code.empty() ? "InternalServerError" : effect.code,
+                      effect.message.empty() ? "Asked for by a fault." : effect.message);
     }
     reply.response.status = *effect.status;
     for (const auto& [name, value] : effect.headers) reply.response.headers.set(name, value);
@@ -140,9 +141,10 @@ std::int64_t Simulator::State::clock(Timestamp now) {
         first_now_ms = now_ms;
         first_elapsed_ms = elapsed;
     }
-    const std::int64_t passed = options.elapsed ? elapsed - first_elapsed_ms : now_ms - first_now_ms;
-    return first_now_ms + static_cast<std::int64_t>(static_cast<double>(passed) * options.time_scale) +
-           offset_ms;
+    const std::int64_t passed =
+        options.elapsed ? elapsed - first_elapsed_ms : now_ms - first_now_ms;
+    return first_now_ms +
+           static_cast<std::int64_t>(static_cast<double>(passed) * options.time_scale) + offset_ms;
 }
 
 void Simulator::State::finish(const http::Request& request, http::Response& response,
@@ -160,7 +162,8 @@ void Simulator::State::finish(const http::Request& request, http::Response& resp
     // unverified: the format of the routing id.
     headers.set("x-ms-routing-request-id", "SIMULATOR:" + id);
     if (request.headers.value_or("x-ms-return-client-request-id", "") == "true") {
-        headers.set("x-ms-client-request-id", request.headers.value_or("x-ms-client-request-id", ""));
+        headers.set("x-ms-client-request-id",
+                    request.headers.value_or("x-ms-client-request-id", ""));
     }
     if (changes_case) recase_ids(response.body, core.random);
 }
@@ -184,20 +187,29 @@ http::Reply Simulator::State::carry_out(Call& call) {
         return reply;
     }
     // The write of a request that timed out still arrives: as if it were sent again, later.
-    core.at(core.now_ms + *effect.lands_late_ms, [this, request = call.request, principal = call.principal] {
-        const http::Target target(request.target);
-        Call late{request, target, *parse_arm_path(target.segments()), target.query("api-version").value_or(""),
-                  base_url(request), Json::parse(request.body, nullptr, false), principal, {}};
-        answer_arm(core, late);
-    });
-    reply.response = gateway_error(504, "GatewayTimeout",
-                                   "The gateway did not receive a response from 'Microsoft.Network' within "
-                                   "the specified time period.");
+    core.at(core.now_ms + *effect.lands_late_ms,
+            [this, request = call.request, principal = call.principal] {
+                const http::Target target(request.target);
+                Call late{request,
+                          target,
+                          *parse_arm_path(target.segments()),
+                          target.query("api-version").value_or(""),
+                          base_url(request),
+                          Json::parse(request.body, nullptr, false),
+                          principal,
+                          {}};
+                answer_arm(core, late);
+            });
+    reply.response =
+        gateway_error(504, "GatewayTimeout",
+                      "The gateway did not receive a response from 'Microsoft.Network' within "
+                      "the specified time period.");
     reply.drop_connection = effect.drop_reply;
     return reply;
 }
 
-http::Reply Simulator::State::answer_call(const http::Request& request, const http::Target& target) {
+http::Reply Simulator::State::answer_call(const http::Request& request,
+                                          const http::Target& target) {
     const bool polls = is_poll(target);
     const auto path = parse_arm_path(target.segments());
     auto who = core.identity.who(request, core.now_ms);
@@ -216,10 +228,17 @@ http::Reply Simulator::State::answer_call(const http::Request& request, const ht
         reply.response = poll(core, request, target);
         reply.drop_connection = effect.drop_reply;
     } else if (!path) {
-        reply.response = gateway_error(404, "InvalidResourceNamespace", "The path is not known here.");
+        reply.response =
+            gateway_error(404, "InvalidResourceNamespace", "The path is not known here.");
     } else {
-        Call call{request, target, *path, target.query("api-version").value_or(""), base_url(request),
-                  Json::parse(request.body, nullptr, false), *principal, effect};
+        Call call{request,
+                  target,
+                  *path,
+                  target.query("api-version").value_or(""),
+                  base_url(request),
+                  Json::parse(request.body, nullptr, false),
+                  *principal,
+                  effect};
         reply = carry_out(call);
     }
     if (!effect.status) {
@@ -230,7 +249,8 @@ http::Reply Simulator::State::answer_call(const http::Request& request, const ht
     return reply;
 }
 
-http::Reply Simulator::State::answer_token(const http::Request& request, const http::Target& target) {
+http::Reply Simulator::State::answer_token(const http::Request& request,
+                                           const http::Target& target) {
     const Subject subject{request.method, target.path(), "token", {}};
     const Effect effect = core.faults.effect_on(subject, core.random).value_or(Effect{});
     http::Reply reply;
@@ -255,7 +275,8 @@ http::Reply Simulator::State::answer(const http::Request& request, Timestamp now
         core.advance(clock(now));  // the clock may have been moved just now
         return reply;
     }
-    const bool token = segments.size() >= 3 && segments[1] == "oauth2" && segments.back() == "token";
+    const bool token =
+        segments.size() >= 3 && segments[1] == "oauth2" && segments.back() == "token";
     http::Reply reply = token ? answer_token(request, target) : answer_call(request, target);
     // HEAD and 204 have no body; a body that a fault asked for is its own affair.
     if (options.traffic && !reply.drop_connection) {
@@ -273,7 +294,8 @@ Result<std::unique_ptr<Simulator>> Simulator::create(Options options) {
         options.estate.empty() ? empty_estate() : read_estate(options.estate, problems);
     const std::string key = hex(sha256("azure-sim " + std::to_string(options.seed)));
     Core core(estate.behaviour,
-              Identity(estate.tenant, estate.principals, key, options.accept_any_token), options.seed);
+              Identity(estate.tenant, estate.principals, key, options.accept_any_token),
+              options.seed);
     core.signing_key = key;
     const std::string name = options.estate_name;
     auto state = std::make_unique<State>(std::move(options), std::move(core));
@@ -286,7 +308,7 @@ Result<std::unique_ptr<Simulator>> Simulator::create(Options options) {
         }
         return invalid(join(lines, "\n"));
     }
-    return std::unique_ptr<Simulator>(new Simulator(std::move(state)));
+    return std::make_unique<Simulator>(std::move(state));
 }
 
 http::Reply Simulator::handle(const http::Request& request, Timestamp now) {

@@ -12,9 +12,10 @@
 
 namespace sallyport::simulator {
 
-/// azure-sim: answers as Azure Resource Manager and Entra ID do, for everything Sallyport calls, plus
-/// a control and a judge under `/_sim/` (docs/azure-sim.md). Pure of sockets, threads and clocks: the
-/// same requests at the same times with the same seed give the same answers, byte for byte.
+/// azure-sim: answers as Azure Resource Manager and Entra ID do, for everything Sallyport calls,
+/// plus a control and a judge under `/_sim/` (docs/azure-sim.md). Pure of sockets, threads and
+/// clocks: the same requests at the same times with the same seed give the same answers, byte for
+/// byte.
 ///
 /// Every answer that neither a recording nor a specification backs is marked `unverified:` in the
 /// source of this folder.
@@ -23,7 +24,7 @@ public:
     struct Options {
         /// YAML as docs/azure-sim.md describes it; empty: one empty subscription
         /// 00000000-0000-0000-0000-000000000000.
-        std::string estate;
+        std::string estate = {};
         std::string estate_name = "estate";  ///< in front of line numbers
         std::uint64_t seed = 1;
         bool accept_any_token = false;
@@ -43,14 +44,16 @@ public:
     /// May be called from several threads; requests are answered one at a time.
     http::Reply handle(const http::Request& request, Timestamp now) override;
 
-    /// Moves the simulated clock forward, as `POST /_sim/clock` does. Everything due happens with the
-    /// next request.
+    /// Moves the simulated clock forward, as `POST /_sim/clock` does. Everything due happens with
+    /// the next request.
     void advance(std::chrono::milliseconds by);
 
 private:
     struct State;
-    explicit Simulator(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
+
+public:
+    explicit Simulator(std::unique_ptr<State> state);  ///< for `create`
 };
 
 }  // namespace sallyport::simulator

@@ -19,7 +19,8 @@ std::optional<std::int64_t> milliseconds(const Json& json) {
     if (!text.ends_with("ms")) return std::nullopt;
     std::int64_t value = -1;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size() - 2, value);
-    if (error != std::errc() || end != text.data() + text.size() - 2 || value < 0) return std::nullopt;
+    if (error != std::errc() || end != text.data() + text.size() - 2 || value < 0)
+        return std::nullopt;
     return value;
 }
 
@@ -53,8 +54,11 @@ std::string read_limits(const Json& json, Limits& limits) {
                          : key == "networkReads"  ? &limits.network_reads
                          : key == "networkWrites" ? &limits.network_writes
                                                   : nullptr;
-        if (!bucket) return "limits." + key + " is not known (reads, writes, deletes, networkReads, networkWrites)";
-        if (std::string problem = read_bucket(key, value, *bucket); !problem.empty()) return problem;
+        if (!bucket)
+            return "limits." + key +
+                   " is not known (reads, writes, deletes, networkReads, networkWrites)";
+        if (std::string problem = read_bucket(key, value, *bucket); !problem.empty())
+            return problem;
     }
     return {};
 }
@@ -75,17 +79,21 @@ std::string read_switch(const std::string& key, const Json& value, Behaviour& be
         if (!time) return "operationTime is not a duration such as 500ms or 2s";
         behaviour.operation_ms = *time;
     } else if (key == "pageSize") {
-        if (!value.is_number_integer() || value.get<std::int64_t>() < 1) return "pageSize is not a number from 1";
+        if (!value.is_number_integer() || value.get<std::int64_t>() < 1)
+            return "pageSize is not a number from 1";
         behaviour.page_size = value.get<std::uint64_t>();
     } else if (key == "idCasing" || key == "firstPageEmpty") {
         if (!value.is_boolean()) return key + " is not true or false";
-        (key == "idCasing" ? behaviour.changes_id_case : behaviour.first_page_empty) = value.get<bool>();
+        (key == "idCasing" ? behaviour.changes_id_case : behaviour.first_page_empty) =
+            value.get<bool>();
     } else if (key == "parallelWrites") {
         return read_parallel(value, behaviour.parallel_writes);
     } else if (key == "limits") {
         return read_limits(value, behaviour.limits);
     } else {
-        return key + " is not known (operationTime, pageSize, idCasing, firstPageEmpty, parallelWrites, limits)";
+        return key +
+               " is not known (operationTime, pageSize, idCasing, firstPageEmpty, parallelWrites, "
+               "limits)";
     }
     return {};
 }
@@ -98,7 +106,8 @@ Json bucket_json(const Bucket& bucket) {
 
 std::string read_behaviour(const Json& json, Behaviour& behaviour) {
     for (const auto& [key, value] : json.items()) {
-        if (std::string problem = read_switch(key, value, behaviour); !problem.empty()) return problem;
+        if (std::string problem = read_switch(key, value, behaviour); !problem.empty())
+            return problem;
     }
     return {};
 }

@@ -72,15 +72,14 @@ std::optional<http::Response> Throttle::admit(const Call& call) {
             std::max(1.0, std::ceil((1 - now.tokens) / std::max(need.bucket.per_second, 1e-9))));
         // unverified: the provider's own code and wording; ARM's are verbatim from the field.
         http::Response refused =
-            need.provider
-                ? arm_error(429, "TooManyRequests",
-                            "The request is being throttled by Microsoft.Network.")
-                : gateway_error(429, "SubscriptionRequestsThrottled",
-                                std::string("Number of '") + word(call.kind) +
-                                    "' requests for subscription '" + call.subscription +
-                                    "' actor '" + call.principal +
-                                    "' exceeded. Please try again after '" + std::to_string(wait) +
-                                    "' seconds.");
+            need.provider ? arm_error(429, "TooManyRequests",
+                                      "The request is being throttled by Microsoft.Network.")
+                          : gateway_error(429, "SubscriptionRequestsThrottled",
+                                          std::string("Number of '") + word(call.kind) +
+                                              "' requests for subscription '" + call.subscription +
+                                              "' actor '" + call.principal +
+                                              "' exceeded. Please try again after '" +
+                                              std::to_string(wait) + "' seconds.");
         refused.headers.add("Retry-After", std::to_string(wait));
         return refused;
     }

@@ -16,8 +16,10 @@ std::string without_form_secrets(std::string_view body) {
     for (const std::string_view part : split(body, '&')) {
         const std::size_t equals = part.find('=');
         const std::string_view name = part.substr(0, equals);
-        const bool secret = name == "client_secret" || name == "client_assertion" || name == "password";
-        parts.push_back(secret ? std::string(name) + "=" + std::string(redacted) : std::string(part));
+        const bool secret =
+            name == "client_secret" || name == "client_assertion" || name == "password";
+        parts.push_back(secret ? std::string(name) + "=" + std::string(redacted)
+                               : std::string(part));
     }
     return join(parts, "&");
 }
@@ -38,7 +40,8 @@ void redact_member(std::string& body, std::string_view key) {
 }
 
 std::string safe_body(const http::Headers& headers, std::string body) {
-    if (headers.value_or("Content-Type", "").find("x-www-form-urlencoded") != std::string_view::npos) {
+    if (headers.value_or("Content-Type", "").find("x-www-form-urlencoded") !=
+        std::string_view::npos) {
         return without_form_secrets(body);
     }
     for (const char* key : {"access_token", "refresh_token", "client_secret", "adminPassword"}) {
@@ -50,7 +53,8 @@ std::string safe_body(const http::Headers& headers, std::string body) {
 Json headers_of(const http::Headers& headers) {
     Json json = Json::object();
     for (const auto& [name, value] : headers) {
-        const bool secret = equals_ignoring_case(name, "Authorization") || equals_ignoring_case(name, "Cookie");
+        const bool secret =
+            equals_ignoring_case(name, "Authorization") || equals_ignoring_case(name, "Cookie");
         json[name] = secret ? std::string(redacted) : value;
     }
     return json;

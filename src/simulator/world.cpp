@@ -20,8 +20,11 @@ struct IdParts {
 IdParts parts_of(std::string_view id) {
     const std::vector<std::string_view> s = split(id, '/');
     if (s.size() < 9 || !s[0].empty()) return {};
-    IdParts parts{std::string(s[2]), std::string(s[4]), lower(s[6]) + "/" + lower(s[7]),
-                  std::string(s[8]), {}};
+    IdParts parts{std::string(s[2]),
+                  std::string(s[4]),
+                  lower(s[6]) + "/" + lower(s[7]),
+                  std::string(s[8]),
+                  {}};
     if (s.size() > 10) parts.child = s[10];
     return parts;
 }

@@ -23,7 +23,8 @@ struct Rule {
     std::shared_ptr<const RuleSpec> wanted;    ///< what reads show
     std::shared_ptr<const RuleSpec> in_force;  ///< what the network does; null before the first end
     std::string state = "Succeeded";
-    std::uint64_t write = 0;  ///< number of the last write, so that an older one's end changes nothing
+    std::uint64_t write =
+        0;  ///< number of the last write, so that an older one's end changes nothing
 };
 
 struct Nsg {
@@ -57,8 +58,8 @@ struct Resource {
     std::string etag;
     std::string state = "Succeeded";
     std::uint64_t write = 0;
-    int revision = 1;        ///< Compute counts its ETags
-    bool was_used = false;   ///< a NIC that once belonged to a VM
+    int revision = 1;           ///< Compute counts its ETags
+    bool was_used = false;      ///< a NIC that once belonged to a VM
     ByName<Resource> children;  ///< subnets
 };
 
@@ -99,8 +100,8 @@ struct World {
     Subscription* subscription(std::string_view id);
     Group* group(std::string_view subscription, std::string_view group);
     Nsg* nsg(std::string_view subscription, std::string_view group, std::string_view name);
-    Resource* resource(std::string_view subscription, std::string_view group,
-                       std::string_view type, std::string_view name);
+    Resource* resource(std::string_view subscription, std::string_view group, std::string_view type,
+                       std::string_view name);
     /// By full id, any case.
     Nsg* nsg_by_id(std::string_view id);
     Resource* resource_by_id(std::string_view id);

@@ -125,7 +125,8 @@ Json YamlMap::strings(const char* key) {
         if (!entry.first.IsScalar() || !entry.second.IsScalar()) {
             problem_at(line_of(entry.first), std::string(key) + " has a member that is not a text");
         } else if (all.contains(entry.first.Scalar())) {
-            problem_at(line_of(entry.first), std::string(key) + "." + entry.first.Scalar() + " is given twice");
+            problem_at(line_of(entry.first),
+                       std::string(key) + "." + entry.first.Scalar() + " is given twice");
         } else {
             all[entry.first.Scalar()] = entry.second.Scalar();
         }

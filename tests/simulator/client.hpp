@@ -23,7 +23,9 @@ struct Answer {
     json body() const { return json::parse(text, nullptr, false); }
     std::string code() const { return body().value("/error/code"_json_pointer, ""); }
     std::string message() const { return body().value("/error/message"_json_pointer, ""); }
-    std::string header(std::string_view name) const { return std::string(headers.value_or(name, "")); }
+    std::string header(std::string_view name) const {
+        return std::string(headers.value_or(name, ""));
+    }
     bool has(std::string_view name) const { return headers.find(name).has_value(); }
 };
 
@@ -36,7 +38,9 @@ struct Client {
         options.seed = seed;
         options.accept_any_token = true;
         options.elapsed = [time = time_] { return *time; };
-        options.traffic = [lines = traffic_](std::string_view line) { *lines += std::string(line) + "\n"; };
+        options.traffic = [lines = traffic_](std::string_view line) {
+            *lines += std::string(line) + "\n";
+        };
         auto made = Simulator::create(std::move(options));
         if (!made) FAIL(made.error().message);
         simulator = std::move(made).value();
@@ -44,8 +48,10 @@ struct Client {
 
     Answer send(const std::string& method, const std::string& target, const json& body = {},
                 http::Headers headers = {}) {
-        http::Request request{method, {}, target, std::move(headers), body.is_null() ? "" : body.dump()};
-        if (!request.headers.find("Authorization")) request.headers.add("Authorization", "Bearer " + token);
+        http::Request request{
+            method, {}, target, std::move(headers), body.is_null() ? "" : body.dump()};
+        if (!request.headers.find("Authorization"))
+            request.headers.add("Authorization", "Bearer " + token);
         request.headers.add("Host", "arm.test");
         return send(request);
     }
@@ -62,7 +68,9 @@ struct Client {
     Answer put(const std::string& path, const json& body) { return send("PUT", arm(path), body); }
     Answer remove(const std::string& path) { return send("DELETE", arm(path)); }
     Answer sim(const std::string& path) { return send("GET", "/_sim/" + path); }
-    Answer post_sim(const std::string& path, const json& body) { return send("POST", "/_sim/" + path, body); }
+    Answer post_sim(const std::string& path, const json& body) {
+        return send("POST", "/_sim/" + path, body);
+    }
     /// The poll URL of an answer, without the host.
     Answer follow(const Answer& answer, const char* header = "Azure-AsyncOperation") {
         const std::string url = answer.header(header);
@@ -74,7 +82,8 @@ struct Client {
     void settle() { wait(std::chrono::milliseconds(1000)); }
 
     static std::string arm(const std::string& path) {
-        if (path.find("api-version=") != std::string::npos) return path.starts_with("/") ? path : std::string(sub) + "/" + path;
+        if (path.find("api-version=") != std::string::npos)
+            return path.starts_with("/") ? path : std::string(sub) + "/" + path;
         const std::string full = path.starts_with("/") ? path : std::string(sub) + "/" + path;
         return full + (full.find('?') == std::string::npos ? "?" : "&") + "api-version=2024-01-01";
     }
@@ -96,7 +105,9 @@ struct Client {
                   {"destinationAddressPrefix", "10.0.0.4"},
                   {"destinationPortRange", "22"}}}};
     }
-    static std::string rule_path(const std::string& name) { return std::string(nsg) + "/securityRules/" + name; }
+    static std::string rule_path(const std::string& name) {
+        return std::string(nsg) + "/securityRules/" + name;
+    }
 
     static constexpr const char* nsg =
         "resourceGroups/rg/providers/Microsoft.Network/networkSecurityGroups/web";
@@ -107,7 +118,8 @@ struct Client {
     const std::string& traffic() const { return *traffic_; }
 
 private:
-    std::shared_ptr<std::chrono::milliseconds> time_ = std::make_shared<std::chrono::milliseconds>(0);
+    std::shared_ptr<std::chrono::milliseconds> time_ =
+        std::make_shared<std::chrono::milliseconds>(0);
     std::shared_ptr<std::string> traffic_ = std::make_shared<std::string>();
 };
 
