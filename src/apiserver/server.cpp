@@ -347,6 +347,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Config config, Store& store
     if (!tokens) return std::move(tokens).error();
     auto impl = std::make_unique<Impl>(std::move(config), std::move(*tokens), store);
     if (Result<void> loaded = impl->load(store, now); !loaded) return std::move(loaded).error();
+    // tidy: new because make_unique cannot call a private constructor
     return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
 }
 

@@ -216,7 +216,7 @@ TEST_CASE(
     "all problems of an object are told at once, each with its field, the value and the limit") {
     json given = object("AccessGrant", grant_spec);
     given["spec"]["network"] = json::parse(
-        R"({"virtualMachines": ["web01", 7], 
+        R"({"virtualMachines": ["web01", 7],
             "ports": [{"port": 70000}, {"port": "*"}, {"port": 3.5}, {}],
             "sources": "everywhere"})");
     given["spec"]["duration"] = "2 hours";

@@ -145,27 +145,26 @@ class Demo:
         self.screen.note(f"before: {words}")
         self.before = self.foreign()
         prepare(self.world)
-        for name in ("account", "policy-web-ssh"):
+        for name in ("account", "policy-web-ssh", "policy-db-ssh"):
             self.admin("apply", "-f", ROOT / f"examples/{name}.yaml")
-        policy = until(lambda: self.ready("jitpolicy", "web-ssh"), 20, "policy web-ssh Ready")
+        self.wait_closed("web-ssh", "True", 20)
         agree, found = self.finds("web01", {ALICE: False, NEIGHBOUR: False, STRANGER: False})
-        self.screen.check(f"policy web-ssh: Ready={condition(policy, 'Ready')['status']}", found,
-                          agree)
-        finding = until(lambda: self.finding("deny-ssh-internet"), 10, "a finding about db01")
-        agree, found = self.finds("db01", {ALICE: True})
-        self.screen.check(f"policy web-ssh: {finding}", found, agree)
+        self.screen.check(self.closed("web-ssh"), found, agree)
+        self.wait_closed("db-ssh", "False", 10)
+        agree, found = self.finds("db01", {ALICE: True, STRANGER: False})
+        self.screen.check(self.closed("db-ssh"), found, agree)
 
-    def finding(self, word):
-        """The policy's finding that has this word in it."""
-        policy = self.admin.get("jitpolicy", "web-ssh")
-        for finding in (policy or {}).get("status", {}).get("findings", []):
-            if word in finding:
-                return finding
-        return None
+    def wait_closed(self, name, status, seconds, word=""):
+        """Waits until the policy claims this, and names this word."""
+        def claimed():
+            one = condition(self.admin.get("jitpolicy", name), "Closed")
+            return one["status"] == status and word in one["message"]
 
-    def ready(self, kind, name):
-        thing = self.admin.get(kind, name)
-        return thing if condition(thing, "Ready")["status"] == "True" else None
+        until(claimed, seconds, f"policy {name} Closed={status} {word}".rstrip())
+
+    def closed(self, name):
+        one = condition(self.admin.get("jitpolicy", name), "Closed")
+        return f"policy {name}: Closed={one['status']}/{one['reason']}: {one['message']}"
 
     def open(self):
         self.screen.step("2  alice applies a grant: the port opens for her address and no other")
@@ -204,16 +203,16 @@ class Demo:
                 "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
                 "destinationAddressPrefix": "*", "destinationPortRange": "22"})
         until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
-        finding = until(lambda: self.finding(name), 15, "a finding that names the rule")
+        self.wait_closed("web-ssh", "False", 15, name)
         agree, found = self.finds("web01", {STRANGER: True})
-        self.screen.check(f"policy web-ssh: {finding}", found, agree)
+        self.screen.check(self.closed("web-ssh"), found, agree)
         for rule_id in theirs:
             self.saboteur.delete_rule(rule_id)
+        self.screen.note("its owner takes it back")
         until(lambda: not self.open_from(STRANGER), 10, "their rule to go")
-        until(lambda: not self.finding(name), 15, "the finding to go with the rule")
+        self.wait_closed("web-ssh", "True", 15)
         agree, found = self.finds("web01", {STRANGER: False})
-        self.screen.check("policy web-ssh: no such finding, once its owner took it back", found,
-                          agree)
+        self.screen.check(self.closed("web-ssh"), found, agree)
 
     def deleted(self):
         self.screen.step("5  the saboteur deletes our rule: it is put back, since alice is owed it")

@@ -7,7 +7,7 @@
 namespace sallyport::tidy {
 namespace {
 
-bool is_main(const File& file) { return file.path.ends_with("/main.cpp"); }
+bool is_main(const File& file) { return file.path.ends_with("main.cpp"); }
 
 struct Ban {
     std::string rule;

@@ -138,28 +138,33 @@ Names first_arguments(std::string_view text, std::string_view function) {
     return names;
 }
 
+bool is_cmake(const File& file) {
+    return file.path.ends_with("CMakeLists.txt") || file.path.ends_with(".cmake");
+}
+
+/// By name in some CMake file (from its own folder, or from that of the including one), or as one
+/// of a folder that is globbed.
 bool is_built(const std::vector<File>& files, const File& file) {
-    const std::string_view name = std::string_view(file.path).substr(file.path.rfind('/') + 1);
-    for (const char* place :
-         {"CMakeLists.txt", "tests/CMakeLists.txt", "controller/CMakeLists.txt"}) {
-        const File* cmake = find(files, place);
-        if (cmake == nullptr) continue;
-        const std::string_view root =
-            std::string_view(place).substr(0, std::string_view(place).rfind('/') + 1);
-        const bool below = file.path.starts_with(root);
-        if (below && cmake->text.find(file.path.substr(root.size())) != std::string::npos)
-            return true;
-        if (name == "main.cpp") continue;
+    const std::size_t slash = file.path.rfind('/');
+    const std::string parent = file.path.substr(file.path.rfind('/', slash - 1) + 1);
+    for (const File& cmake : files) {
+        if (!is_cmake(cmake)) continue;
+        if (cmake.text.find(parent) != std::string::npos) return true;
+        if (parent.ends_with("/main.cpp")) continue;
         if (file.path.starts_with("src/") &&
-            first_arguments(cmake->text, "sallyport_library").contains(folder_of(file.path))) {
+            first_arguments(cmake.text, "sallyport_library").contains(folder_of(file.path))) {
             return true;
         }
         if (file.path.starts_with("tests/")) {
-            const std::string below_tests = file.path.substr(6, file.path.find('/', 6) - 6);
-            if (first_arguments(cmake->text, "sallyport_test").contains(below_tests)) return true;
+            const std::string folder = file.path.substr(6, file.path.find('/', 6) - 6);
+            if (first_arguments(cmake.text, "sallyport_test").contains(folder)) return true;
         }
-        if (root == "controller/" && below && cmake->text.find("GLOB") != std::string::npos)
-            return true;
+        const std::string place = cmake.path.substr(0, cmake.path.rfind('/') + 1);
+        if (!place.empty() && file.path.starts_with(place) && place == "controller/") {
+            const std::string_view name = std::string_view(file.path).substr(slash + 1);
+            if (cmake.text.find(name) != std::string::npos) return true;
+            if (cmake.text.find("GLOB") != std::string::npos) return true;
+        }
     }
     return false;
 }

@@ -115,6 +115,10 @@ TEST_CASE("a file that nobody includes or builds is found") {
     CHECK(count({{"src/simulator/main.cpp", ""}}) == 0);
     CHECK(count({{"tests/base/x/a_test.cpp", ""}, {"tests/support/main.cpp", ""}}) == 0);
     CHECK(count({{"tests/nowhere/a_test.cpp", ""}}) == 1);
+    CHECK(count({{"tests/tools/x_main.cpp", ""}}) == 1);
+    CHECK(count({{"tests/tools/x_main.cpp", ""}, {"tests/e2e/x.cmake", "tools/x_main.cpp"}}) == 0);
+    CHECK(count({{"controller/health.cpp", ""}}) == 1);
+    CHECK(count({{"controller/health.cpp", ""}, {"controller/CMakeLists.txt", "health.cpp"}}) == 0);
     CHECK(count({{"tests/support/fake.cpp", ""}}) == 1);
 }
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tidy/documents.hpp"
 #include "tidy/habits.hpp"
 #include "tidy/layering.hpp"
 #include "tidy/shape.hpp"
@@ -67,6 +68,9 @@ TEST_CASE("a file has at most 500 lines, or says why not") {
 TEST_CASE("no line is wider than 100 columns" * doctest::may_fail()) {
     none(check_columns(repository()));
 }
+TEST_CASE("every reason that is given is explained") { none(check_reasons(repository())); }
+TEST_CASE("every metric is explained") { none(check_metrics(repository())); }
+TEST_CASE("every field of a kind stands on its page") { none(check_fields(repository())); }
 TEST_CASE("lines end where their text ends") { none(check_blanks(repository())); }
 
 }  // namespace sallyport::tidy
