@@ -1,7 +1,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "client.hpp"
+#include "simulator/client.hpp"
 
 using namespace sallyport;
 using namespace sallyport::simulator;

@@ -1,5 +1,5 @@
 #include "base/text.hpp"
-#include "client.hpp"
+#include "simulator/client.hpp"
 
 using namespace sallyport;
 using namespace sallyport::simulator;

@@ -1,4 +1,4 @@
-#include "client.hpp"
+#include "simulator/client.hpp"
 
 using namespace sallyport;
 using namespace sallyport::simulator;

@@ -1,7 +1,7 @@
 // Locks, paging, throttling, resources: what stands around the rules.
 #include <sstream>
 
-#include "client.hpp"
+#include "simulator/client.hpp"
 
 using namespace sallyport;
 using namespace sallyport::simulator;
