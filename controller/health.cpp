@@ -28,7 +28,8 @@ std::string Health::waiting_for() const {
 
 http::Reply HealthEndpoint::handle(const http::Request& request, Timestamp now) {
     const http::Target target(request.target);
-    if (request.method != "GET" && request.method != "HEAD") return text(405, "only GET is served here\n");
+    if (request.method != "GET" && request.method != "HEAD")
+        return text(405, "only GET is served here\n");
     if (target.path() == "/metrics") {
         http::Reply reply = text(200, render_metrics_());
         reply.response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
@@ -37,7 +38,8 @@ http::Reply HealthEndpoint::handle(const http::Request& request, Timestamp now) 
     const seconds age = now - health_.last_beat();
     const bool alive = age <= beat_age_max;
     const std::string stuck = fmt::format("the loop has not turned for {}\n", format_duration(age));
-    if (target.path() == "/healthz" || target.path() == "/livez") return alive ? text(200, "ok\n") : text(500, stuck);
+    if (target.path() == "/healthz" || target.path() == "/livez")
+        return alive ? text(200, "ok\n") : text(500, stuck);
     if (target.path() == "/readyz") {
         if (!alive) return text(500, stuck);
         const std::string waiting = health_.waiting_for();

@@ -24,8 +24,8 @@ private:
     std::string waiting_for_ = "the start";
 };
 
-/// `/healthz` and `/livez`: the loop turned within the last 30 s; never says anything about Azure or the API
-/// server. `/readyz`: every record has been looked at once. `/metrics`: Prometheus text.
+/// `/healthz` and `/livez`: the loop turned within the last 30 s; never says anything about Azure
+/// or the API server. `/readyz`: every record has been looked at once. `/metrics`: Prometheus text.
 class HealthEndpoint final : public http::Handler {
 public:
     HealthEndpoint(const Health& health, std::function<std::string()> render_metrics)

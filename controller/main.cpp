@@ -5,9 +5,9 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <pthread.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "apiserver/identity.hpp"
 #include "apiserver/roles.hpp"
@@ -75,16 +75,18 @@ Result<void> make_directories(const Options& options) {
     std::error_code failure;
     for (const std::string& path : {options.data_dir, options.journal_dir}) {
         std::filesystem::create_directories(path, failure);
-        if (failure) return invalid(fmt::format("cannot make directory {}: {}", path, failure.message()));
+        if (failure)
+            return invalid(fmt::format("cannot make directory {}: {}", path, failure.message()));
         std::filesystem::permissions(path, std::filesystem::perms::owner_all, failure);
     }
     return {};
 }
 
-/// The token with which this process talks to its own control plane; made at each start, never written.
+/// The token with which this process talks to its own control plane; made at each start, never
+/// written.
 std::string own_line(const Secret& token) {
-    return fmt::format("{},{},sallyport-controller,\"{}\"\n", token.reveal(), apiserver::controller_user,
-                       apiserver::controllers_group);
+    return fmt::format("{},{},sallyport-controller,\"{}\"\n", token.reveal(),
+                       apiserver::controller_user, apiserver::controllers_group);
 }
 
 Result<ControlPlane> open_control_plane(const Options& options, Random& random, Log& log) {
@@ -95,24 +97,28 @@ Result<ControlPlane> open_control_plane(const Options& options, Random& random, 
     auto database = apiserver::SqliteStore::open(options.data_dir);
     if (!database) return std::move(database).error();
     plane.database = *std::move(database);
-    auto api = apiserver::ApiServer::create({.tokens = *tokens + "\n" + own_line(plane.controller_token),
-                                             .random_bytes = [&random](std::size_t n) { return random.bytes(n); },
-                                             .version = SALLYPORT_VERSION},
-                                            *plane.database, system::wall_now());
+    auto api = apiserver::ApiServer::create(
+        {.tokens = *tokens + "\n" + own_line(plane.controller_token),
+         .random_bytes = [&random](std::size_t n) { return random.bytes(n); },
+         .version = SALLYPORT_VERSION},
+        *plane.database, system::wall_now());
     if (!api) return std::move(api).error();
     plane.api = *std::move(api);
     auto certificates = serve::load_or_make_certificates(
-        {.directory = options.data_dir, .organisation = "Sallyport control plane"}, system::wall_now());
+        {.directory = options.data_dir, .organisation = "Sallyport control plane"},
+        system::wall_now());
     if (!certificates) return std::move(certificates).error();
     plane.certificates = *std::move(certificates);
-    auto server = serve::Server::start({.listen = options.listen,
-                                        .identity = plane.certificates.identity,
-                                        .threads = 2,
-                                        .on_failure = [&log](std::string_view what) {
-                                            log.error("bug", {{"where", std::string("control plane")},
-                                                              {"what", std::string(what)}});
-                                        }},
-                                       *plane.api, system::wall_now);
+    auto server = serve::Server::start(
+        {.listen = options.listen,
+         .identity = plane.certificates.identity,
+         .threads = 2,
+         .on_failure =
+             [&log](std::string_view what) {
+                 log.error("bug",
+                           {{"where", std::string("control plane")}, {"what", std::string(what)}});
+             }},
+        *plane.api, system::wall_now);
     if (!server) return std::move(server).error().context("--listen");
     plane.server = *std::move(server);
     return plane;
@@ -121,10 +127,10 @@ Result<ControlPlane> open_control_plane(const Options& options, Random& random, 
 /// From the uid of namespace kube-system, unless it was given.
 Result<Owner> owner_of(const Options& options, ControlPlane& plane) {
     if (!options.owner_id.empty()) return Owner::parse(options.owner_id);
-    const http::Reply reply =
-        plane.api->handle({.target = "/api/v1/namespaces/kube-system",
-                           .headers = {{"Authorization", "Bearer " + plane.controller_token.reveal()}}},
-                          system::wall_now());
+    const http::Reply reply = plane.api->handle(
+        {.target = "/api/v1/namespaces/kube-system",
+         .headers = {{"Authorization", "Bearer " + plane.controller_token.reveal()}}},
+        system::wall_now());
     const auto object = nlohmann::json::parse(reply.response.body, nullptr, false);
     if (reply.response.status != 200 || !object.is_object()) {
         return unavailable("read namespace kube-system: " + reply.response.body.substr(0, 200));
@@ -165,7 +171,8 @@ int run(const Options& options, Signals& signals) {
 
     Health health;
     HealthEndpoint endpoint(health, [&metrics] { return metrics.render(); });
-    auto health_server = serve::Server::start({.listen = options.metrics_listen, .threads = 1}, endpoint, system::wall_now);
+    auto health_server = serve::Server::start({.listen = options.metrics_listen, .threads = 1},
+                                              endpoint, system::wall_now);
     if (!health_server) return refuse(std::move(health_server).error().context("--metrics-listen"));
 
     const auto on_bug = [&log](std::exception_ptr failure) {
@@ -179,10 +186,12 @@ int run(const Options& options, Signals& signals) {
         system::DiskFiles files(loop);
         const std::string writer = fmt::format("{}-{}", getpid(), hex(random.bytes(4)));
         auto transport = network.transport({.ca_pem = plane->certificates.ca_pem});
-        kube::KubeStore store({loop, clock, random, log, metrics}, *transport,
-                              {.connection = {.origin = plane->server->origin(), .token = plane->controller_token},
-                               .instance = writer});
-        azure::ArmGateways gateways({loop, clock, random, log, metrics}, network, options.allowed_custom_endpoints);
+        kube::KubeStore store(
+            {loop, clock, random, log, metrics}, *transport,
+            {.connection = {.origin = plane->server->origin(), .token = plane->controller_token},
+             .instance = writer});
+        azure::ArmGateways gateways({loop, clock, random, log, metrics}, network,
+                                    options.allowed_custom_endpoints);
         telemetry::FileJournal journal(files, log, options.journal_dir);
         engine::Engine engine({loop, clock, random, log, metrics, store, journal, gateways},
                               {.owner = *owner, .writer = writer});

@@ -28,8 +28,8 @@ struct Parsed {
     std::optional<std::string> print = {};  ///< --help, --version
 };
 
-/// Pure: arguments without the program's name. All problems at once, one a line, each with the option, the
-/// value, and what to do.
+/// Pure: arguments without the program's name. All problems at once, one a line, each with the
+/// option, the value, and what to do.
 Result<Parsed> parse_options(const std::vector<std::string>& arguments);
 
 }  // namespace sallyport::controller

@@ -13,16 +13,17 @@ namespace {
 std::string digest(std::string_view bytes, const EVP_MD* kind) {
     std::string out(static_cast<std::size_t>(EVP_MD_get_size(kind)), '\0');
     unsigned written = 0;
-    const int done = EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
-                                &written, kind, nullptr);
+    const int done =
+        EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()),
+                   &written, kind, nullptr);
     check(done == 1 && written == out.size(), "OpenSSL computes a digest");
     return out;
 }
 
 std::string uuid_text(std::string_view bytes) {
     const std::string digits = hex(bytes);
-    return fmt::format("{}-{}-{}-{}-{}", digits.substr(0, 8), digits.substr(8, 4), digits.substr(12, 4),
-                       digits.substr(16, 4), digits.substr(20, 12));
+    return fmt::format("{}-{}-{}-{}-{}", digits.substr(0, 8), digits.substr(8, 4),
+                       digits.substr(12, 4), digits.substr(16, 4), digits.substr(20, 12));
 }
 
 std::string with_version(std::string bytes, unsigned version) {
@@ -65,9 +66,9 @@ std::string base32_lower(std::string_view bytes) {
 
 std::string base64(std::string_view bytes) {
     std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-    const int written =
-        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+    const int written = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                        reinterpret_cast<const unsigned char*>(bytes.data()),
+                                        static_cast<int>(bytes.size()));
     out.resize(static_cast<std::size_t>(written));
     return out;
 }

@@ -61,7 +61,8 @@ void Loop::fire_due_timers() {
 
 void Loop::note_turn(SteadyTime started) {
     // The machine's clock, also in simulation: this measures work, not simulated time.
-    longest_turn_ = std::max<std::chrono::nanoseconds>(longest_turn_, std::chrono::steady_clock::now() - started);
+    longest_turn_ = std::max<std::chrono::nanoseconds>(longest_turn_,
+                                                       std::chrono::steady_clock::now() - started);
 }
 
 bool Loop::run_one() {
@@ -136,8 +137,8 @@ void Semaphore::give() {
     }
 }
 
-/// The outermost frame of a started task: suspends first so that it starts in a later turn, and stays
-/// suspended at its end until the scope collects it.
+/// The outermost frame of a started task: suspends first so that it starts in a later turn, and
+/// stays suspended at its end until the scope collects it.
 class Scope::Root {
 public:
     struct promise_type {
@@ -155,7 +156,8 @@ public:
 Scope::Root Scope::drive(Task<void> task, std::uint64_t id) {
     co_await loop_.yield();
     try {
-        Task<void> mine = std::move(task);  // its frame, parameters included, goes when it has ended
+        Task<void> mine =
+            std::move(task);  // its frame, parameters included, goes when it has ended
         co_await std::move(mine);
     } catch (...) {
         on_failure_(std::current_exception());

@@ -54,8 +54,9 @@ private:
 /// One thread that resumes coroutines. Everything above `http/` runs on it, so nothing there locks.
 ///
 /// `post` is the only member another thread may call. In production `run()` drives it; a simulation
-/// calls `run_ready()`, moves its clock to `next_timer()`, and repeats. Ready work runs in the order
-/// in which it became ready; timers due at the same time fire in the order in which they were set.
+/// calls `run_ready()`, moves its clock to `next_timer()`, and repeats. Ready work runs in the
+/// order in which it became ready; timers due at the same time fire in the order in which they were
+/// set.
 class Loop final {
 public:
     explicit Loop(const SteadySource& time) : time_(time) {}
@@ -87,7 +88,8 @@ public:
     void stop();
 
     SteadyTime steady_now() const { return time_.steady_now(); }
-    /// The longest single resumption so far and since the last call (a turn should stay under 2 ms).
+    /// The longest single resumption so far and since the last call (a turn should stay under 2
+    /// ms).
     std::chrono::nanoseconds take_longest_turn() { return std::exchange(longest_turn_, {}); }
 
 private:
@@ -163,8 +165,8 @@ private:
 inline Loop::Sleep Loop::sleep_until(SteadyTime due) { return Sleep(*this, due); }
 inline Loop::Yield Loop::yield() { return Yield(*this); }
 
-/// Level-triggered wake-up with memory of one: `set()` before `next()` is not lost, many `set()`s are
-/// one. For "something may have changed, look again".
+/// Level-triggered wake-up with memory of one: `set()` before `next()` is not lost, many `set()`s
+/// are one. For "something may have changed, look again".
 class Event final {
 public:
     explicit Event(Loop& loop) : loop_(loop) {}
@@ -175,7 +177,9 @@ public:
     public:
         explicit Next(Event& event) : event_(event) {}
         bool await_ready() const { return event_.set_; }
-        void await_suspend(std::coroutine_handle<> frame) { waiter_.enqueue(event_.waiters_, frame); }
+        void await_suspend(std::coroutine_handle<> frame) {
+            waiter_.enqueue(event_.waiters_, frame);
+        }
         void await_resume() { event_.set_ = false; }
 
     private:
@@ -294,7 +298,8 @@ public:
 
     private:
         friend class OneShot;
-        explicit Replier(std::shared_ptr<typename OneShot::State> state) : state_(std::move(state)) {}
+        explicit Replier(std::shared_ptr<typename OneShot::State> state)
+            : state_(std::move(state)) {}
         std::shared_ptr<typename OneShot::State> state_;
     };
     Replier replier() const { return Replier(state_); }
@@ -303,7 +308,9 @@ public:
     public:
         explicit Answer(OneShot& shot) : state_(*shot.state_) {}
         bool await_ready() const { return state_.value.has_value(); }
-        void await_suspend(std::coroutine_handle<> frame) { waiter_.enqueue(state_.waiters, frame); }
+        void await_suspend(std::coroutine_handle<> frame) {
+            waiter_.enqueue(state_.waiters, frame);
+        }
         T await_resume() { return std::move(*state_.value); }
 
     private:

@@ -12,8 +12,8 @@ namespace sallyport {
 /// A coroutine that gives a `T` to whoever awaits it.
 ///
 /// Lazy: nothing runs until it is awaited (or handed to a `Scope`). Move-only; awaited once, as an
-/// rvalue. Destroying a suspended task destroys its frame and everything in it, at any depth: that is
-/// how a crash looks in simulation and how shutdown works in production.
+/// rvalue. Destroying a suspended task destroys its frame and everything in it, at any depth: that
+/// is how a crash looks in simulation and how shutdown works in production.
 ///
 /// Rules: coroutines are named functions or members, never lambdas; parameters by value, or
 /// references to resources that outlive the Scope; an argument is built first and then awaited
@@ -24,9 +24,9 @@ class Task;
 
 namespace detail {
 
-/// What the promises of all tasks share. Completion is handed over without symmetric transfer, which
-/// at -O0 and under sanitizers grows the stack: a child that finishes while its parent is still
-/// starting it just returns to the parent.
+/// What the promises of all tasks share. Completion is handed over without symmetric transfer,
+/// which at -O0 and under sanitizers grows the stack: a child that finishes while its parent is
+/// still starting it just returns to the parent.
 class PromiseBase {
 public:
     static std::suspend_always initial_suspend() noexcept { return {}; }

@@ -46,8 +46,8 @@ std::string_view trimmed(std::string_view text) {
 std::string percent_encoded(std::string_view text) {
     std::string out;
     for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                           c == '-' || c == '.' || c == '_' || c == '~';
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
         if (plain) {
             out += c;
         } else {
@@ -65,7 +65,8 @@ std::string percent_decoded(std::string_view text, bool plus_is_space) {
     };
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '%' && i + 2 < text.size() && value(text[i + 1]) >= 0 && value(text[i + 2]) >= 0) {
+        if (text[i] == '%' && i + 2 < text.size() && value(text[i + 1]) >= 0 &&
+            value(text[i + 2]) >= 0) {
             out += static_cast<char>(value(text[i + 1]) * 16 + value(text[i + 2]));
             i += 2;
         } else {

@@ -17,7 +17,8 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string_view trimmed(std::string_view text);
 
-/// `application/x-www-form-urlencoded`-safe percent encoding of everything but unreserved characters.
+/// `application/x-www-form-urlencoded`-safe percent encoding of everything but unreserved
+/// characters.
 std::string percent_encoded(std::string_view text);
 /// Undoes percent encoding; malformed escapes stay as they are. `+` is a space only in queries.
 std::string percent_decoded(std::string_view text, bool plus_is_space = false);

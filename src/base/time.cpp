@@ -86,8 +86,9 @@ Civil civil(Timestamp time) {
 
 Result<Timestamp> parse_rfc3339(std::string_view text) {
     if (const auto time = read_rfc3339(text)) return *time;
-    return invalid(fmt::format("\"{}\" is not an RFC 3339 time with a zone, such as 2026-11-21T09:00:00Z",
-                               text.substr(0, 64)));
+    return invalid(
+        fmt::format("\"{}\" is not an RFC 3339 time with a zone, such as 2026-11-21T09:00:00Z",
+                    text.substr(0, 64)));
 }
 
 std::string format_rfc3339(Timestamp time) {
@@ -99,7 +100,8 @@ std::string format_rfc3339(Timestamp time) {
 
 Result<seconds> parse_duration(std::string_view text) {
     const auto refuse = [&] {
-        return invalid(fmt::format("\"{}\" is not a duration such as 90m, 3h or 1h30m", text.substr(0, 32)));
+        return invalid(
+            fmt::format("\"{}\" is not a duration such as 90m, 3h or 1h30m", text.substr(0, 32)));
     };
     constexpr std::string_view units = "hms";
     constexpr std::array<int, 3> unit_seconds = {3600, 60, 1};
@@ -110,7 +112,8 @@ Result<seconds> parse_duration(std::string_view text) {
     if (rest.empty()) return refuse();
     while (!rest.empty()) {
         int value = 0;
-        const auto [stopped, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+        const auto [stopped, failure] =
+            std::from_chars(rest.data(), rest.data() + rest.size(), value);
         const std::ptrdiff_t digits = stopped - rest.data();
         if (failure != std::errc() || digits > digits_max || rest.front() == '-') return refuse();
         rest.remove_prefix(static_cast<std::size_t>(digits));
@@ -148,7 +151,8 @@ Result<Timestamp> parse_http_date(std::string_view text) {
     if (month == 12 || !take(rest, ' ')) return refuse();
     const auto year = take_number(rest, 4);
     if (!year || !take(rest, ' ')) return refuse();
-    const auto time = read_rfc3339(fmt::format("{:04}-{:02}-{:02}T{}Z", *year, month + 1, *day, rest.substr(0, 8)));
+    const auto time = read_rfc3339(
+        fmt::format("{:04}-{:02}-{:02}T{}Z", *year, month + 1, *day, rest.substr(0, 8)));
     if (!time || rest.substr(8) != " GMT") return refuse();
     return *time;
 }
@@ -157,8 +161,9 @@ std::string format_http_date(Timestamp time) {
     const Civil c = civil(time);
     return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", weekdays[c.weekday.c_encoding()],
                        static_cast<unsigned>(c.date.day()),
-                       months[static_cast<unsigned>(c.date.month()) - 1], static_cast<int>(c.date.year()),
-                       c.time.hours().count(), c.time.minutes().count(), c.time.seconds().count());
+                       months[static_cast<unsigned>(c.date.month()) - 1],
+                       static_cast<int>(c.date.year()), c.time.hours().count(),
+                       c.time.minutes().count(), c.time.seconds().count());
 }
 
 }  // namespace sallyport

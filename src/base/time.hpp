@@ -14,8 +14,9 @@ using Timestamp = std::chrono::sys_seconds;
 using SteadyTime = std::chrono::steady_clock::time_point;
 using std::chrono::seconds;
 
-/// RFC 3339 as API servers accept it: upper or lower case `T` and `Z`, an offset `+hh:mm`, a fraction
-/// that is dropped. Refused: no zone, 24:00, second 60, days that do not exist, years beyond 9999.
+/// RFC 3339 as API servers accept it: upper or lower case `T` and `Z`, an offset `+hh:mm`, a
+/// fraction that is dropped. Refused: no zone, 24:00, second 60, days that do not exist, years
+/// beyond 9999.
 Result<Timestamp> parse_rfc3339(std::string_view text);
 /// Always `YYYY-MM-DDTHH:MM:SSZ`.
 std::string format_rfc3339(Timestamp time);

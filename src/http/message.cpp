@@ -11,10 +11,13 @@ void Headers::set(std::string_view name, std::string_view value) {
     add(name, value);
 }
 
-void Headers::add(std::string_view name, std::string_view value) { fields_.emplace_back(name, value); }
+void Headers::add(std::string_view name, std::string_view value) {
+    fields_.emplace_back(name, value);
+}
 
 void Headers::remove(std::string_view name) {
-    std::erase_if(fields_, [&](const auto& field) { return equals_ignoring_case(field.first, name); });
+    std::erase_if(fields_,
+                  [&](const auto& field) { return equals_ignoring_case(field.first, name); });
 }
 
 std::optional<std::string_view> Headers::find(std::string_view name) const {
@@ -39,8 +42,10 @@ Target::Target(std::string_view target) {
     for (const std::string_view part : split(target.substr(mark + 1), '&')) {
         if (part.empty()) continue;
         const std::size_t equals = part.find('=');
-        const std::string_view value = equals == part.npos ? std::string_view() : part.substr(equals + 1);
-        queries_.emplace_back(percent_decoded(part.substr(0, equals), true), percent_decoded(value, true));
+        const std::string_view value =
+            equals == part.npos ? std::string_view() : part.substr(equals + 1);
+        queries_.emplace_back(percent_decoded(part.substr(0, equals), true),
+                              percent_decoded(value, true));
     }
 }
 

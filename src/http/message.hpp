@@ -37,8 +37,8 @@ private:
 
 struct Request {
     std::string method = "GET";
-    std::string origin = {};  ///< `https://host:port`, no path; servers leave it empty
-    std::string target = "/"; ///< path and query, percent-encoded as on the wire
+    std::string origin = {};   ///< `https://host:port`, no path; servers leave it empty
+    std::string target = "/";  ///< path and query, percent-encoded as on the wire
     Headers headers = {};
     std::string body = {};
 };
@@ -67,8 +67,8 @@ private:
     std::vector<std::pair<std::string, std::string>> queries_;
 };
 
-/// A body that grows while it is sent (a watch). The server calls `take` on threads of its own: after
-/// each wake, and at least once a second so that time-outs inside the stream can pass.
+/// A body that grows while it is sent (a watch). The server calls `take` on threads of its own:
+/// after each wake, and at least once a second so that time-outs inside the stream can pass.
 class Stream {
 public:
     struct Chunk {
@@ -82,7 +82,8 @@ public:
     virtual void on_more(std::function<void()> wake) = 0;
 };
 
-/// What a server's handler gives back: a whole answer, or a head and a stream (`body` then is unused).
+/// What a server's handler gives back: a whole answer, or a head and a stream (`body` then is
+/// unused).
 struct Reply {
     Response response;
     std::unique_ptr<Stream> stream = {};

@@ -7,8 +7,8 @@
 
 namespace sallyport::http {
 
-/// Answers requests: what the embedded control plane, azure-sim and the metrics endpoint implement and
-/// `serve/` carries. Called from several threads at once unless the server was told otherwise.
+/// Answers requests: what the embedded control plane, azure-sim and the metrics endpoint implement
+/// and `serve/` carries. Called from several threads at once unless the server was told otherwise.
 class Handler {
 public:
     virtual ~Handler() = default;

@@ -13,11 +13,11 @@
 namespace sallyport::http {
 
 struct SendOptions {
-    /// The whole exchange, from hand-over to the last byte. It ends in `unavailable`, and the request
-    /// may have worked.
+    /// The whole exchange, from hand-over to the last byte. It ends in `unavailable`, and the
+    /// request may have worked.
     std::chrono::milliseconds timeout = std::chrono::seconds(30);
-    /// True: the request may be sent again on a fresh connection when a reused one turns out closed.
-    /// False for anything that must reach the server at most once.
+    /// True: the request may be sent again on a fresh connection when a reused one turns out
+    /// closed. False for anything that must reach the server at most once.
     bool may_resend = true;
     /// A longer body is refused as `unavailable` ("answer too large").
     std::size_t body_max = 64UL * 1024 * 1024;
@@ -33,15 +33,15 @@ public:
     virtual Task<Result<std::string>> next() = 0;
 };
 
-/// Sends requests. Every HTTP status is a value; only the lack of an answer is an error (always kind
-/// `unavailable`). Called on the loop; suspends. Follows no redirects, keeps no cookies.
+/// Sends requests. Every HTTP status is a value; only the lack of an answer is an error (always
+/// kind `unavailable`). Called on the loop; suspends. Follows no redirects, keeps no cookies.
 class Transport {
 public:
     virtual ~Transport() = default;
     virtual Task<Result<Response>> send(Request request, SendOptions options) = 0;
     /// `options.timeout` bounds the wait for the head; afterwards `idle_limit` bounds each gap.
-    virtual Task<Result<std::unique_ptr<ByteStream>>> open(Request request, SendOptions options,
-                                                           std::chrono::milliseconds idle_limit) = 0;
+    virtual Task<Result<std::unique_ptr<ByteStream>>> open(
+        Request request, SendOptions options, std::chrono::milliseconds idle_limit) = 0;
 };
 
 /// Whom to trust and who to be, for all requests of one transport.

@@ -30,7 +30,7 @@ struct Bands {
 /// From where, and how wide a single source may be at most. `within` empty: nothing is allowed.
 struct SourceLimit {
     std::vector<Cidr> within = {};
-    int widest_v4 = 32;   ///< smallest prefix length a source may have
+    int widest_v4 = 32;  ///< smallest prefix length a source may have
     int widest_v6 = 128;
     friend bool operator==(const SourceLimit&, const SourceLimit&) = default;
 };
@@ -59,13 +59,15 @@ enum class AzureCloud { azure_public, us_government, china, custom };
 
 struct AzureAccount {
     AzureCloud cloud = AzureCloud::azure_public;
-    std::string resource_manager = {};  ///< `https://host[:port]`, without a path; from the cloud unless custom
+    std::string resource_manager =
+        {};  ///< `https://host[:port]`, without a path; from the cloud unless custom
     std::string authority = {};
     std::string ca_bundle_config_map = {};  ///< name in the operator's namespace; key `ca.pem`
     std::string tenant_id = {};
     std::string subscription_id = {};
     std::string client_id = {};
-    std::string client_secret_name = {};  ///< Secret in the operator's namespace; key `clientSecret`
+    std::string client_secret_name =
+        {};  ///< Secret in the operator's namespace; key `clientSecret`
     friend bool operator==(const AzureAccount&, const AzureAccount&) = default;
 };
 

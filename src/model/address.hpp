@@ -17,8 +17,8 @@ std::string_view to_text(Family family);  ///< `IPv4`, `IPv6`
 
 __extension__ using Bits128 = unsigned __int128;
 
-/// One IP address. An IPv4 address uses the low 32 bits; families never compare equal. An IPv4-mapped
-/// IPv6 address (`::ffff:a.b.c.d`) is refused: Azure has no meaning for it.
+/// One IP address. An IPv4 address uses the low 32 bits; families never compare equal. An
+/// IPv4-mapped IPv6 address (`::ffff:a.b.c.d`) is refused: Azure has no meaning for it.
 struct Address {
     Family family = Family::v4;
     Bits128 bits = 0;

@@ -14,8 +14,9 @@ namespace sallyport {
 /// A resource id of Azure Resource Manager, such as
 /// `/subscriptions/{s}/resourceGroups/{rg}/providers/Microsoft.Network/networkSecurityGroups/{name}`.
 ///
-/// Compares without case, as ARM does (FACTS 1.1: providers answer with other casing than was sent), and
-/// prints as received. Holds an id at a subscription, a resource group, or a resource of any depth.
+/// Compares without case, as ARM does (FACTS 1.1: providers answer with other casing than was
+/// sent), and prints as received. Holds an id at a subscription, a resource group, or a resource of
+/// any depth.
 class ArmId {
 public:
     /// `invalid` unless the text starts with `/subscriptions/{s}` and its segments pair up.
@@ -27,7 +28,7 @@ public:
     std::string_view resource_group() const;               ///< empty at subscription level
     /// `Microsoft.Network/networkSecurityGroups/securityRules`; empty for a subscription or group.
     std::string type() const;
-    std::string_view name() const;  ///< the last segment
+    std::string_view name() const;              ///< the last segment
     bool is_type(std::string_view type) const;  ///< without case
     /// The id one type/name pair up (a rule's NSG); the resource group for a top-level resource.
     Result<ArmId> parent() const;

@@ -16,7 +16,7 @@ struct RequestedPort {
 };
 /// One line of `access`; `virtualMachines` × `ports` is expanded into lines of this form.
 struct RequestedAccess {
-    std::optional<std::string> machine = {};  ///< absent: every target of the policy
+    std::optional<std::string> machine = {};               ///< absent: every target of the policy
     std::optional<std::vector<RequestedPort>> ports = {};  ///< absent: every port of the policy
     friend bool operator==(const RequestedAccess&, const RequestedAccess&) = default;
 };

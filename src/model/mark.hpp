@@ -30,15 +30,17 @@ private:
 
 enum class MarkKind { grant, policy };
 
-/// `sallyport/1 owner=<8> grant=<uid>|policy=<uid> end=<RFC 3339>|- seq=<n> <namespace>/<name, cut>`:
-/// whose a rule is and until when, in the rule's own description (at most 140 ASCII characters).
+/// `sallyport/1 owner=<8> grant=<uid>|policy=<uid> end=<RFC 3339>|- seq=<n> <namespace>/<name,
+/// cut>`: whose a rule is and until when, in the rule's own description (at most 140 ASCII
+/// characters).
 struct Mark {
     std::string owner;  ///< text: another installation's mark is parsed too
     MarkKind kind = MarkKind::grant;
     std::string uid;
-    std::optional<Timestamp> end = {};  ///< the latest end: grants' marks always have one, policies' never
-    std::uint64_t seq = 0;              ///< the journal's at the opening
-    std::string subject = {};           ///< `namespace/name`, perhaps cut; for people only
+    std::optional<Timestamp> end =
+        {};                    ///< the latest end: grants' marks always have one, policies' never
+    std::uint64_t seq = 0;     ///< the journal's at the opening
+    std::string subject = {};  ///< `namespace/name`, perhaps cut; for people only
 
     /// nullopt: not a mark, or a broken one. Only what `text()` can have written is a mark.
     static std::optional<Mark> parse(std::string_view description);
@@ -67,10 +69,10 @@ std::string rule_uuid(std::string_view uid);
 /// What a rule is to us. *Ours* means the name has our prefix and owner, and the description is not
 /// another owner's mark; everything else is foreign and never in a step.
 enum class Ownership {
-    ours,          ///< with a readable mark of ours
-    ours_unmarked, ///< our name, but the mark is gone, broken, or that of another grant or policy
-    other_owner,   ///< another installation's mark
-    copied_mark,   ///< our mark under a name that is not ours: foreign, reported
+    ours,           ///< with a readable mark of ours
+    ours_unmarked,  ///< our name, but the mark is gone, broken, or that of another grant or policy
+    other_owner,    ///< another installation's mark
+    copied_mark,    ///< our mark under a name that is not ours: foreign, reported
     foreign,
 };
 Ownership ownership(const SecurityRule& rule, const Owner& owner);

@@ -55,7 +55,8 @@ struct VirtualNetwork {
 
 struct VirtualMachine {
     VmId id;
-    std::string vm_id = {};  ///< `properties.vmId`: another one under the same id is another machine
+    std::string vm_id =
+        {};  ///< `properties.vmId`: another one under the same id is another machine
     std::string location = {};
     std::map<std::string, std::string> tags = {};
     std::vector<NicId> nics = {};

@@ -36,7 +36,7 @@ struct ObjectMeta {
     std::map<std::string, std::string> labels = {};
     std::map<std::string, std::string> annotations = {};
 
-    bool held() const;           ///< our finalizer is on
+    bool held() const;             ///< our finalizer is on
     bool is_gitops_owned() const;  ///< labels and annotations of Flux and Argo CD (DESIGN 5.4)
     friend bool operator==(const ObjectMeta&, const ObjectMeta&) = default;
 };
@@ -72,6 +72,7 @@ struct Identity {
 template <>
 struct fmt::formatter<sallyport::ObjectKey> : fmt::formatter<std::string> {
     auto format(const sallyport::ObjectKey& k, format_context& ctx) const {
-        return fmt::formatter<std::string>::format(k.ns.empty() ? k.name : k.ns + "/" + k.name, ctx);
+        return fmt::formatter<std::string>::format(k.ns.empty() ? k.name : k.ns + "/" + k.name,
+                                                   ctx);
     }
 };

@@ -15,7 +15,8 @@ namespace sallyport {
 /// Ports first to last, inclusive, never reversed. `*` and `0-65535` are the same range.
 class PortRange {
 public:
-    /// `22`, `8000-8010` or `*`. `invalid` names what is wrong (above 65535, reversed, not a number).
+    /// `22`, `8000-8010` or `*`. `invalid` names what is wrong (above 65535, reversed, not a
+    /// number).
     static Result<PortRange> parse(std::string_view text);
     static PortRange single(std::uint16_t port) { return PortRange(port, port); }
     static PortRange all() { return PortRange(0, 65535); }
@@ -25,8 +26,12 @@ public:
     std::uint16_t first() const { return first_; }
     std::uint16_t last() const { return last_; }
     bool contains(std::uint16_t port) const { return first_ <= port && port <= last_; }
-    bool contains(const PortRange& other) const { return first_ <= other.first_ && other.last_ <= last_; }
-    bool overlaps(const PortRange& other) const { return first_ <= other.last_ && other.first_ <= last_; }
+    bool contains(const PortRange& other) const {
+        return first_ <= other.first_ && other.last_ <= last_;
+    }
+    bool overlaps(const PortRange& other) const {
+        return first_ <= other.last_ && other.first_ <= last_;
+    }
     std::string text() const;  ///< `22`, `8000-8010`, `*`
 
     friend bool operator==(const PortRange&, const PortRange&) = default;

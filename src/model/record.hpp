@@ -29,7 +29,7 @@ struct ResolvedPort {
 struct ResolvedAccess {
     ResolvedTarget target;
     std::vector<ResolvedPort> ports = {};  ///< sorted
-    std::vector<Cidr> sources = {};        ///< sorted; a port's own narrower list is checked, not merged
+    std::vector<Cidr> sources = {};  ///< sorted; a port's own narrower list is checked, not merged
     friend bool operator==(const ResolvedAccess&, const ResolvedAccess&) = default;
 };
 
@@ -42,8 +42,8 @@ struct ResolvedRequest {
     std::optional<Timestamp> not_before = {};
     friend bool operator==(const ResolvedRequest&, const ResolvedRequest&) = default;
 };
-/// `sha256:<64 hex digits>` over a canonical text; equal requests have equal digests in every version
-/// of schema 1.
+/// `sha256:<64 hex digits>` over a canonical text; equal requests have equal digests in every
+/// version of schema 1.
 std::string digest(const ResolvedRequest& request);
 
 /// A cloud write of ours whose end may be unknown (DESIGN 4.5 `writes[]`).
@@ -55,7 +55,8 @@ struct WriteRecord {
     Timestamp started{};
     std::string operation_url = {};
     std::optional<Timestamp> ended = {};
-    std::string outcome = {};  ///< Succeeded, Failed, Canceled, Refused, Unknown; empty while it runs
+    std::string outcome =
+        {};  ///< Succeeded, Failed, Canceled, Refused, Unknown; empty while it runs
     friend bool operator==(const WriteRecord&, const WriteRecord&) = default;
 };
 
@@ -113,8 +114,8 @@ struct AccessRecord {
     friend bool operator==(const AccessRecord&, const AccessRecord&) = default;
 };
 
-/// Lower-case unpadded base32 of SHA-256 over owner, kind, namespace, name and requestId joined by NUL
-/// (DESIGN 4.5); the spec is not part of it.
+/// Lower-case unpadded base32 of SHA-256 over owner, kind, namespace, name and requestId joined by
+/// NUL (DESIGN 4.5); the spec is not part of it.
 std::string record_name(const Owner& owner, const ObjectKey& grant, std::string_view request_id);
 
 /// The newest link of an account's journal.

@@ -37,22 +37,23 @@ struct Unreadable {
     std::string text;
     friend auto operator<=>(const Unreadable&, const Unreadable&) = default;
 };
-/// One entry of a rule's source or destination. `*` and `0.0.0.0/0` are kept apart: the latter is one
-/// family only.
+/// One entry of a rule's source or destination. `*` and `0.0.0.0/0` are kept apart: the latter is
+/// one family only.
 using Prefix = std::variant<AnyAddress, Cidr, ServiceTag, Unreadable>;
 /// Never fails: what is neither an address nor a tag becomes `Unreadable`. Host bits are masked.
 Prefix parse_prefix(std::string_view text);
 std::string to_text(const Prefix& prefix);
 
-/// One side of a rule: prefixes, or application security groups. Canonical: sorted, without doubles.
+/// One side of a rule: prefixes, or application security groups. Canonical: sorted, without
+/// doubles.
 struct Peer {
     std::vector<Prefix> prefixes = {};
     std::vector<ArmId> asgs = {};
     friend bool operator==(const Peer&, const Peer&) = default;
 };
 
-/// An NSG rule in canonical form, so that `==` of the content is the drift check: singular and plural
-/// fields are one list, sorted; `*` and `0-65535` are one range; addresses are masked.
+/// An NSG rule in canonical form, so that `==` of the content is the drift check: singular and
+/// plural fields are one list, sorted; `*` and `0-65535` are one range; addresses are masked.
 struct SecurityRule {
     std::string name;
     std::string description = {};
@@ -70,8 +71,8 @@ struct SecurityRule {
     friend bool operator==(const SecurityRule&, const SecurityRule&) = default;
 };
 
-/// Where two rules differ, in words for a reason ("source prefix, priority"); empty: they are equal.
-/// Name, etag and provisioning state do not count; the description counts.
+/// Where two rules differ, in words for a reason ("source prefix, priority"); empty: they are
+/// equal. Name, etag and provisioning state do not count; the description counts.
 std::string difference(const SecurityRule& wanted, const SecurityRule& observed);
 
 /// What ARM said of one NSG, and when the read was *sent*: a fact about the world between then and
@@ -86,7 +87,8 @@ struct NsgState {
     std::vector<SecurityRule> default_rules = {};
     SteadyTime read_sent{};
 
-    const SecurityRule* find(std::string_view rule_name) const;  ///< without case; nullptr: not there
+    const SecurityRule* find(
+        std::string_view rule_name) const;  ///< without case; nullptr: not there
 };
 
 }  // namespace sallyport

@@ -7,8 +7,8 @@
 
 namespace sallyport {
 
-/// The only source of "now". The engine asks once per reconcile and passes the value on; the core, the
-/// model and the codecs take `now` as an argument.
+/// The only source of "now". The engine asks once per reconcile and passes the value on; the core,
+/// the model and the codecs take `now` as an argument.
 class Clock {
 public:
     virtual ~Clock() = default;
@@ -17,11 +17,13 @@ public:
     /// Never jumps; counts suspend time too (CLOCK_BOOTTIME where the system has it).
     virtual SteadyTime steady_now() const = 0;
     virtual Task<void> sleep_until(SteadyTime due) = 0;
-    /// Sleeps at most until `due` by wall time, and never longer than `longest`, so that a clock that
-    /// is set while we sleep is noticed. May return early; the caller compares.
+    /// Sleeps at most until `due` by wall time, and never longer than `longest`, so that a clock
+    /// that is set while we sleep is noticed. May return early; the caller compares.
     virtual Task<void> sleep_until_wall(Timestamp due, std::chrono::milliseconds longest) = 0;
 
-    Task<void> sleep_for(std::chrono::milliseconds delay) { return sleep_until(steady_now() + delay); }
+    Task<void> sleep_for(std::chrono::milliseconds delay) {
+        return sleep_until(steady_now() + delay);
+    }
 };
 
 }  // namespace sallyport

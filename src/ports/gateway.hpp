@@ -56,8 +56,9 @@ struct Quota {
 };
 
 /// Azure as the engine needs it, for one account. It does not compare, choose or retry (but for one
-/// fresh token after a 401): it does what a step says. Every call suspends up to its timeout; an error
-/// says by its kind what to do next. Errors carry SURFACES 7.0 reasons where the answer tells.
+/// fresh token after a 401): it does what a step says. Every call suspends up to its timeout; an
+/// error says by its kind what to do next. Errors carry SURFACES 7.0 reasons where the answer
+/// tells.
 class Gateway {
 public:
     virtual ~Gateway() = default;
@@ -67,15 +68,18 @@ public:
     virtual Task<Result<std::vector<Nic>>> list_nics(ArmScope scope) = 0;
     virtual Task<Result<std::vector<VirtualNetwork>>> list_networks(ArmScope scope) = 0;
     virtual Task<Result<std::vector<VirtualMachine>>> list_machines(ArmScope scope) = 0;
-    virtual Task<Result<ServiceTagList>> service_tags(std::string subscription, std::string location) = 0;
+    virtual Task<Result<ServiceTagList>> service_tags(std::string subscription,
+                                                      std::string location) = 0;
 
-    /// One NSG with all its rules, ours and foreign, in one request. `not_found` if it does not exist;
-    /// never an empty state in its place.
+    /// One NSG with all its rules, ours and foreign, in one request. `not_found` if it does not
+    /// exist; never an empty state in its place.
     virtual Task<Result<NsgState>> read(NsgId nsg) = 0;
     /// Creates or replaces one rule. `unavailable`: it may land later.
-    virtual Task<Result<AcceptedWrite>> put_rule(NsgId nsg, SecurityRule rule, std::string request_id) = 0;
+    virtual Task<Result<AcceptedWrite>> put_rule(NsgId nsg, SecurityRule rule,
+                                                 std::string request_id) = 0;
     /// Absent is success (204, or 404 of the rule). 404 of the NSG itself is `not_found`.
-    virtual Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule, std::string request_id) = 0;
+    virtual Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule,
+                                                    std::string request_id) = 0;
     /// One look at a long-running operation; the URL as it came.
     virtual Task<Result<OperationState>> poll(std::string operation_url) = 0;
 
@@ -87,12 +91,13 @@ public:
     virtual Quota quota() const = 0;
 };
 
-/// Makes gateways; `secret` is the account's client secret, `ca_pem` the extra roots of a custom cloud
-/// (empty: the system's).
+/// Makes gateways; `secret` is the account's client secret, `ca_pem` the extra roots of a custom
+/// cloud (empty: the system's).
 class Gateways {
 public:
     virtual ~Gateways() = default;
-    /// `invalid` when the account cannot be reached as it is written (an endpoint that is not allowed).
+    /// `invalid` when the account cannot be reached as it is written (an endpoint that is not
+    /// allowed).
     virtual Result<std::unique_ptr<Gateway>> open(const AzureAccount& account, Secret secret,
                                                   std::string ca_pem) = 0;
 };

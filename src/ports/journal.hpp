@@ -32,13 +32,15 @@ std::string chain_hash(const JournalEntry& entry);
 class Journal {
 public:
     virtual ~Journal() = default;
-    /// Appends and syncs all of `entries`, in order, or fails; a failure may leave a torn tail, which
-    /// `tail` cuts off.
+    /// Appends and syncs all of `entries`, in order, or fails; a failure may leave a torn tail,
+    /// which `tail` cuts off.
     virtual Task<Result<void>> append(std::string account, std::vector<JournalEntry> entries) = 0;
-    /// The newest valid entry of an account's stream, after cutting a torn tail; an entry with seq 0
-    /// and no hash when there is none. `invalid` when the stream itself is broken: the entry is named.
+    /// The newest valid entry of an account's stream, after cutting a torn tail; an entry with seq
+    /// 0 and no hash when there is none. `invalid` when the stream itself is broken: the entry is
+    /// named.
     virtual Task<Result<JournalEntry>> tail(std::string account) = 0;
-    /// False: entries cannot be read back (a log only); a head beyond the stream then proves nothing.
+    /// False: entries cannot be read back (a log only); a head beyond the stream then proves
+    /// nothing.
     virtual bool readable() const = 0;
 };
 

@@ -24,9 +24,9 @@ public:
     using Labels = std::initializer_list<std::string_view>;  ///< values, in the order of the spec
     virtual ~Metrics() = default;
     virtual void declare(MetricSpec spec) = 0;
-    virtual void add(std::string_view name, Labels labels, double amount) = 0;      ///< counters
-    virtual void set(std::string_view name, Labels labels, double value) = 0;       ///< gauges
-    virtual void observe(std::string_view name, Labels labels, double value) = 0;   ///< histograms
+    virtual void add(std::string_view name, Labels labels, double amount) = 0;     ///< counters
+    virtual void set(std::string_view name, Labels labels, double value) = 0;      ///< gauges
+    virtual void observe(std::string_view name, Labels labels, double value) = 0;  ///< histograms
 
     void increment(std::string_view name, Labels labels = {}) { add(name, labels, 1); }
 };

@@ -33,14 +33,14 @@ struct Notice {
 
 /// The API server as the engine needs it: a cache that follows it, live reads, and the few writes.
 ///
-/// Cache: filled by list and watch, one entry per object, decoded once. A pointer it hands out is valid
-/// until the next suspension of the caller. `synced(kind)` is true once a whole list has been read;
-/// before that, absence means nothing. An object that cannot be decoded stays in the cache as
+/// Cache: filled by list and watch, one entry per object, decoded once. A pointer it hands out is
+/// valid until the next suspension of the caller. `synced(kind)` is true once a whole list has been
+/// read; before that, absence means nothing. An object that cannot be decoded stays in the cache as
 /// `undecodable` and is reported there: it is not absent.
 ///
-/// Writes: every one carries what it was based on (uid, resourceVersion) and is refused as `conflict`
-/// when the object moved. The cache follows by watch, later; an own write's answer may show in it before
-/// that, never an older state. A publisher never writes the same status twice.
+/// Writes: every one carries what it was based on (uid, resourceVersion) and is refused as
+/// `conflict` when the object moved. The cache follows by watch, later; an own write's answer may
+/// show in it before that, never an older state. A publisher never writes the same status twice.
 class Store {
 public:
     virtual ~Store() = default;
@@ -56,10 +56,11 @@ public:
     virtual void each_policy(const std::function<void(const JitPolicy&)>& visit) const = 0;
     virtual void each_grant(const std::function<void(const AccessGrant&)>& visit) const = 0;
     virtual void each_record(const std::function<void(const AccessRecord&)>& visit) const = 0;
-    /// The decoder's message for an object that could not be read; nullopt: it was read or is absent.
+    /// The decoder's message for an object that could not be read; nullopt: it was read or is
+    /// absent.
     virtual std::optional<std::string> undecodable(const ObjectRef& ref) const = 0;
-    /// Called on the loop whenever an object was added, changed or removed, and with an empty name when
-    /// a kind became synced. A change only ever puts a key in a queue.
+    /// Called on the loop whenever an object was added, changed or removed, and with an empty name
+    /// when a kind became synced. A change only ever puts a key in a queue.
     virtual void on_change(std::function<void(const ObjectRef&)> notify) = 0;
     /// Wall time of the server minus ours, from the newest `Date` header; nullopt: never heard.
     virtual std::optional<seconds> clock_offset() const = 0;
@@ -73,22 +74,27 @@ public:
     virtual Task<Result<std::string>> read_config_map(std::string name, std::string key) = 0;
 
     // Writes.
-    /// Creates the record; its status is empty then. `conflict` with code `AlreadyExists` when one of
-    /// that name is there, whoever made it: read it and compare. Gives back what was stored.
+    /// Creates the record; its status is empty then. `conflict` with code `AlreadyExists` when one
+    /// of that name is there, whoever made it: read it and compare. Gives back what was stored.
     virtual Task<Result<AccessRecord>> create_record(AccessRecord record) = 0;
-    /// Replaces the record's status, based on `record.meta.resource_version`. Gives back what was stored.
+    /// Replaces the record's status, based on `record.meta.resource_version`. Gives back what was
+    /// stored.
     virtual Task<Result<AccessRecord>> update_record(AccessRecord record) = 0;
     virtual Task<Result<void>> delete_record(std::string name, std::string uid) = 0;
-    /// Compare-and-set of the head, based on `ledger.meta.resource_version`; created when that is empty.
+    /// Compare-and-set of the head, based on `ledger.meta.resource_version`; created when that is
+    /// empty.
     virtual Task<Result<AccessLedger>> advance_ledger(AccessLedger ledger) = 0;
-    /// Puts the hold on (`held`) or takes it off, touching no other finalizer. Idempotent. Gives the
-    /// object's new resourceVersion.
+    /// Puts the hold on (`held`) or takes it off, touching no other finalizer. Idempotent. Gives
+    /// the object's new resourceVersion.
     virtual Task<Result<void>> set_hold(ObjectRef ref, std::string uid, bool held) = 0;
-    /// Merge-patches what differs from the last status published or seen; nothing, when nothing does.
-    /// `lastTransitionTime`s are kept where the condition's status did not change.
-    virtual Task<Result<void>> publish_grant(ObjectKey key, std::string uid, GrantStatus status) = 0;
-    virtual Task<Result<void>> publish_policy(ObjectKey key, std::string uid, PolicyStatus status) = 0;
-    virtual Task<Result<void>> publish_account(std::string name, std::string uid, AccountStatus status) = 0;
+    /// Merge-patches what differs from the last status published or seen; nothing, when nothing
+    /// does. `lastTransitionTime`s are kept where the condition's status did not change.
+    virtual Task<Result<void>> publish_grant(ObjectKey key, std::string uid,
+                                             GrantStatus status) = 0;
+    virtual Task<Result<void>> publish_policy(ObjectKey key, std::string uid,
+                                              PolicyStatus status) = 0;
+    virtual Task<Result<void>> publish_account(std::string name, std::string uid,
+                                               AccountStatus status) = 0;
     /// Deletes with a uid precondition. A missing object is success.
     virtual Task<Result<void>> delete_grant(ObjectKey key, std::string uid) = 0;
     /// Best effort: an Event that cannot be written is only logged.

@@ -115,7 +115,8 @@ TEST_CASE("a task gives its value to the one who awaits it, at any depth") {
     CHECK(world.scope.running() == 0);
 }
 
-TEST_CASE("timers fire in the order of their times, equal ones in the order in which they were set") {
+TEST_CASE(
+    "timers fire in the order of their times, equal ones in the order in which they were set") {
     World world;
     std::vector<int> order;
     const SteadyTime zero{};
@@ -211,7 +212,8 @@ TEST_CASE("waiting for an event ends with the event or at its time, whichever co
     CHECK(set.size() == 2);
 }
 
-TEST_CASE("destroying a scope destroys every frame of its suspended tasks, innermost first or not") {
+TEST_CASE(
+    "destroying a scope destroys every frame of its suspended tasks, innermost first or not") {
     World world;
     Event event(world.loop);
     int destroyed = 0;
@@ -226,7 +228,8 @@ TEST_CASE("destroying a scope destroys every frame of its suspended tasks, inner
     CHECK_FALSE(world.loop.run_ready());
 }
 
-TEST_CASE("an answer from another thread resumes the waiter; one for a destroyed waiter is dropped") {
+TEST_CASE(
+    "an answer from another thread resumes the waiter; one for a destroyed waiter is dropped") {
     World world;
     OneShot<std::string> shot(world.loop);
     std::string out;

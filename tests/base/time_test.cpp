@@ -40,13 +40,13 @@ TEST_CASE("durations are hours, minutes and seconds in that order") {
         long seconds;  // -1: refused
         const char* canonical;
     };
-    for (const Row& row : {Row{"minutes", "90m", 5400, "1h30m"}, Row{"mixed", "1h30m", 5400, "1h30m"},
-                           Row{"seconds", "45s", 45, "45s"}, Row{"zero", "0s", 0, "0s"},
-                           Row{"order", "30m1h", -1, ""}, Row{"twice", "1h1h", -1, ""},
-                           Row{"no unit", "90", -1, ""}, Row{"days", "1d", -1, ""},
-                           Row{"sign", "-1h", -1, ""}, Row{"fraction", "1.5h", -1, ""},
-                           Row{"empty", "", -1, ""}, Row{"unit alone", "h", -1, ""},
-                           Row{"too long", "100000h", -1, ""}}) {
+    for (const Row& row :
+         {Row{"minutes", "90m", 5400, "1h30m"}, Row{"mixed", "1h30m", 5400, "1h30m"},
+          Row{"seconds", "45s", 45, "45s"}, Row{"zero", "0s", 0, "0s"},
+          Row{"order", "30m1h", -1, ""}, Row{"twice", "1h1h", -1, ""}, Row{"no unit", "90", -1, ""},
+          Row{"days", "1d", -1, ""}, Row{"sign", "-1h", -1, ""}, Row{"fraction", "1.5h", -1, ""},
+          Row{"empty", "", -1, ""}, Row{"unit alone", "h", -1, ""},
+          Row{"too long", "100000h", -1, ""}}) {
         CAPTURE(row.why);
         const auto duration = parse_duration(row.text);
         CHECK(duration.has_value() == (row.seconds >= 0));

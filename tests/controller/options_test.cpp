@@ -8,21 +8,24 @@ using namespace sallyport;
 using namespace sallyport::controller;
 
 TEST_CASE("every problem of a command line is told at once, with what to do") {
-    const auto parsed = parse_options({"--listen", "nowhere", "--owner-id", "XYZ", "--log-level", "loud"});
+    const auto parsed =
+        parse_options({"--listen", "nowhere", "--owner-id", "XYZ", "--log-level", "loud"});
 
     REQUIRE_FALSE(parsed);
     const std::string& text = parsed.error().message;
-    for (const char* part : {"--embedded is missing", "--data-dir is missing", "--token-file is missing",
-                             "--listen nowhere: give HOST:PORT", "--owner-id XYZ: give 8 characters",
-                             "--log-level loud: give debug, info, warn or error"}) {
+    for (const char* part :
+         {"--embedded is missing", "--data-dir is missing", "--token-file is missing",
+          "--listen nowhere: give HOST:PORT", "--owner-id XYZ: give 8 characters",
+          "--log-level loud: give debug, info, warn or error"}) {
         CAPTURE(part);
         CHECK(text.find(part) != std::string::npos);
     }
 }
 
 TEST_CASE("a complete command line gives its options, and the journal lies in the data directory") {
-    const auto parsed = parse_options({"--embedded", "--data-dir", "d", "--token-file", "t", "--listen", "127.0.0.1:0",
-                                       "--allow-custom-endpoint", "127.0.0.1", "--allow-custom-endpoint", "sim"});
+    const auto parsed = parse_options({"--embedded", "--data-dir", "d", "--token-file", "t",
+                                       "--listen", "127.0.0.1:0", "--allow-custom-endpoint",
+                                       "127.0.0.1", "--allow-custom-endpoint", "sim"});
 
     REQUIRE(parsed);
     CHECK_FALSE(parsed->print);
@@ -30,7 +33,8 @@ TEST_CASE("a complete command line gives its options, and the journal lies in th
     CHECK(parsed->options.allowed_custom_endpoints == std::vector<std::string>{"127.0.0.1", "sim"});
 }
 
-TEST_CASE("help and version are texts to print; an unknown option is refused with a way to the list") {
+TEST_CASE(
+    "help and version are texts to print; an unknown option is refused with a way to the list") {
     CHECK(parse_options({"--help"})->print->find("--data-dir") != std::string::npos);
     CHECK(parse_options({"--version"})->print->starts_with("sallyport-controller "));
     const auto unknown = parse_options({"--embeded"});

@@ -14,8 +14,8 @@
 
 namespace sallyport::support {
 
-/// Files in memory: durable across a crash of the process, not of the test. `refuse` makes every write
-/// fail, as a full disk does.
+/// Files in memory: durable across a crash of the process, not of the test. `refuse` makes every
+/// write fail, as a full disk does.
 class MemoryFiles final : public Files {
 public:
     Task<Result<std::string>> read(std::string path) override {
@@ -88,9 +88,15 @@ private:
 /// Sums by name and labels; refuses what was not declared.
 class KeptMetrics final : public Metrics {
 public:
-    void declare(MetricSpec spec) override { declared_[std::string(spec.name)] = spec.labels.size(); }
-    void add(std::string_view name, Labels labels, double amount) override { values_[key(name, labels)] += amount; }
-    void set(std::string_view name, Labels labels, double value) override { values_[key(name, labels)] = value; }
+    void declare(MetricSpec spec) override {
+        declared_[std::string(spec.name)] = spec.labels.size();
+    }
+    void add(std::string_view name, Labels labels, double amount) override {
+        values_[key(name, labels)] += amount;
+    }
+    void set(std::string_view name, Labels labels, double value) override {
+        values_[key(name, labels)] = value;
+    }
     void observe(std::string_view name, Labels labels, double value) override {
         double& highest = values_[key(name, labels)];
         highest = std::max(highest, value);
@@ -107,7 +113,8 @@ private:
         check(it != declared_.end(), "a metric is declared before it is used");
         check(it->second == labels.size(), "a metric has as many label values as labels");
         std::string text(name);
-        for (const std::string_view label : labels) text += (text.find('{') == text.npos ? "{" : ",") + std::string(label);
+        for (const std::string_view label : labels)
+            text += (text.find('{') == text.npos ? "{" : ",") + std::string(label);
         return labels.size() > 0 ? text + "}" : text;
     }
     std::map<std::string, std::size_t> declared_;

@@ -3,7 +3,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-// Makes every type with an fmt formatter readable in a failing CHECK; without it doctest prints {?}.
+// Makes every type with an fmt formatter readable in a failing CHECK; without it doctest prints
+// {?}.
 namespace doctest {
 template <class T>
     requires(fmt::is_formattable<T>::value && !std::is_arithmetic_v<T> && !std::is_pointer_v<T> &&
