@@ -103,6 +103,7 @@ TEST_CASE("a grant that names nothing gets all targets and ports of its policy")
     }
 }
 
+// tidy: long because it is a table, one reason a row.
 TEST_CASE(
     "a refusal of what a grant asks for names field, value, limit and where the limit comes from") {
     decides({

@@ -65,6 +65,7 @@ TEST_CASE("a policy without problems has its targets resolved, sorted and once e
     CHECK(standing.targets[1].vm_id == "vmid-web02");
 }
 
+// tidy: long because it is a table, one reason a row.
 TEST_CASE("a policy is invalid by itself") {
     judges(
         {
@@ -138,6 +139,7 @@ TEST_CASE("a policy is invalid by itself") {
         [](const World& world) { return world.standing().problems; });
 }
 
+// tidy: long because it is a table, one limit a row.
 TEST_CASE(
     "a policy wider than its ceiling is refused, each field named with its limit and the limit's "
     "place") {
