@@ -254,7 +254,8 @@ TEST_CASE(
             if (!is_foreign(rule)) model.remove(rule.name);
         } else if (random.one_in(10)) {
             wishes = Wishes(random);
-            now += seconds(random.up_to(600));
+            // New wishes on a day of their own: before, between and after their ends.
+            now = at("07:00") + seconds(random.up_to(6 * 3600));
         }
         Inputs in = wishes.over(model.state);
         in.now = now;
