@@ -88,13 +88,15 @@ class Demo:
 
     def finds(self, vm, expected):
         """Whether the judge finds what is expected of each source, and his words for it."""
-        words, agree = [], True
+        agree, by_verdict = True, {True: [], False: []}
         for source, opened in expected.items():
-            answer = self.saboteur.reach(source, vm)
-            agree &= answer["reachable"] == opened
-            verb = "reaches" if answer["reachable"] else "does not reach"
-            words.append(f"{source} {verb} {vm}:22")
-        return agree, ", ".join(words)
+            reachable = self.saboteur.reach(source, vm)["reachable"]
+            agree &= reachable == opened
+            by_verdict[reachable].append(source)
+        words = [f"{word} from {', '.join(sources)}"
+                 for word, sources in (("open", by_verdict[True]), ("closed", by_verdict[False]))
+                 if sources]
+        return agree, f"{vm}:22 {' and '.join(words)}"
 
     def rules(self):
         for group in members(self.saboteur.state(), NSG_RULES):
@@ -186,7 +188,7 @@ class Demo:
             self.saboteur.put_rule(rule["id"], wide)
         until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
         begun = time.monotonic()
-        self.screen.note(f"now {STRANGER} reaches web01:22")
+        self.screen.note(f"web01:22 is now open from {STRANGER}")
         until(lambda: not self.open_from(STRANGER), 15, "the repair")
         took = time.monotonic() - begun
         self.wait("alice-web01", "Active", "True")
@@ -314,12 +316,12 @@ def main():
             world.start()
             Demo(world, screen).run()
         except Trouble as trouble:
-            screen.failed += 1
-            print(f"  {screen.paint('1;31', 'NO')} {trouble}\n     logs: build/demo/*.log")
+            print(f"  {screen.paint('1;31', 'NO')} {trouble}")
+            sys.exit("the demo could not go on; logs are in build/demo/*.log")
         except KeyboardInterrupt:
             sys.exit("\nstopped")
     if screen.failed:
-        sys.exit(f"\n{screen.failed} disagreement{'s' if screen.failed > 1 else ''}")
+        sys.exit(f"\n{screen.failed} of {screen.agreed + screen.failed} claims were not true")
     print(f"\n{screen.agreed} claims, and the judge found each of them true "
           f"({time.monotonic() - begun:.0f} s)")
 
