@@ -12,6 +12,18 @@ constexpr std::size_t history_max = 2000;
 
 }  // namespace
 
+void append_text(std::string& into, std::string_view text) {
+    const bool plain = std::ranges::all_of(
+        text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+    if (plain) {
+        into += '"';
+        into += text;
+        into += '"';
+    } else {
+        into += json_text(text);
+    }
+}
+
 void remember(Core& core, Nsg& nsg, const std::string& key) {
     const auto it = nsg.rules.find(key);
     nsg.history.push_back({core.now_ms, key,

@@ -8,13 +8,16 @@ namespace sallyport::simulator {
 namespace {
 
 std::string default_rule_json(const Nsg& nsg, const RuleSpec& rule) {
-    std::string text = "{\"name\":\"" + rule.name +
-                       "\",\"id\":" + json_text(nsg.id + "/defaultSecurityRules/" + rule.name) +
-                       ",\"etag\":" + json_text(nsg.etag) +
-                       ",\"type\":\"Microsoft.Network/networkSecurityGroups/defaultSecurityRules\","
-                       "\"properties\":{\"provisioningState\":\"" +
-                       nsg.state + "\"";
-    return text + rule.rendered + "}}";
+    std::string text = "{\"name\":";
+    append_text(text, rule.name);
+    text += ",\"id\":";
+    append_text(text, nsg.id + "/defaultSecurityRules/" + rule.name);
+    text += ",\"etag\":" + json_text(nsg.etag);
+    text +=
+        ",\"type\":\"Microsoft.Network/networkSecurityGroups/defaultSecurityRules\","
+        "\"properties\":{\"provisioningState\":\"";
+    text += nsg.state + "\"" + rule.rendered + "}}";
+    return text;
 }
 
 /// The rules of a whole-NSG PUT, or why they are refused.

@@ -147,14 +147,21 @@ http::Response parent_missing(const Call& call) {
 }  // namespace
 
 std::string rule_json(const Nsg& nsg, const Rule& rule) {
-    std::string text = "{\"name\":" + json_text(rule.wanted->name) +
-                       ",\"id\":" + json_text(nsg.id + "/securityRules/" + rule.wanted->name) +
-                       ",\"etag\":" + json_text(nsg.etag) +
-                       ",\"type\":\"Microsoft.Network/networkSecurityGroups/securityRules\","
-                       "\"properties\":{\"provisioningState\":\"" +
-                       rule.state + "\"";
+    std::string text;
+    text.reserve(rule.wanted->rendered.size() + nsg.id.size() + 2 * rule.wanted->name.size() + 256);
+    text += "{\"name\":";
+    append_text(text, rule.wanted->name);
+    text += ",\"id\":";
+    append_text(text, nsg.id + "/securityRules/" + rule.wanted->name);
+    text += ",\"etag\":" + json_text(nsg.etag);
+    text +=
+        ",\"type\":\"Microsoft.Network/networkSecurityGroups/securityRules\","
+        "\"properties\":{\"provisioningState\":\"";
+    text += rule.state;
+    text += '"';
     text += rule.wanted->rendered;
-    return text + "}}";
+    text += "}}";
+    return text;
 }
 
 http::Response answer_rule(Core& core, Call& call) {
