@@ -24,7 +24,9 @@ up: programs  ## start the demo's world and leave it running
 down:  ## stop what `make up` started
 	tests/demo/world.py down
 
-bench: deps-test  ## measure what docs/operations.md promises
+bench:  ## measure; there is nothing to run yet (docs/roadmap.md)
+	@test -d tests/bench || { echo "there are no benchmarks yet: docs/roadmap.md" >&2; exit 1; }
+	tests/tools/deps.sh test
 	cmake --preset release
 	cmake --build build -j $(JOBS) --target bench
 	build/bin/bench
