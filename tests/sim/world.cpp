@@ -19,15 +19,16 @@ constexpr const char* group = "/apis/sallyport.dev/v1alpha1";
 /// Adds the `Date` header that the real server adds.
 class Dated final : public http::Handler {
 public:
-    explicit Dated(http::Handler& inner) : inner_(inner) {}
+    Dated(http::Handler& inner, const seconds& ahead) : inner_(inner), ahead_(ahead) {}
     http::Reply handle(const http::Request& request, Timestamp now) override {
         http::Reply reply = inner_.handle(request, now);
-        reply.response.headers.set("Date", format_http_date(now));
+        reply.response.headers.set("Date", format_http_date(now + ahead_));
         return reply;
     }
 
 private:
     http::Handler& inner_;
+    const seconds& ahead_;
 };
 
 std::string plural(const std::string& kind) {
@@ -84,12 +85,12 @@ World::World(std::uint64_t run_seed, std::string estate)
          }});
     REQUIRE_MESSAGE(simulated.has_value(), (simulated ? "" : simulated.error().message));
     cloud = *std::move(simulated);
-    dated_api = std::make_unique<Dated>(*api);
+    dated_api = std::make_unique<Dated>(*api, api_clock_ahead);
     network.serve(kube_origin, *dated_api);
     network.serve(azure_origin, *cloud);
     network.before_send = [this](const http::Request& request) {
         calls.push_back(describe_call(request));
-        return support::Fate{};
+        return fate ? fate(request) : support::Fate{};
     };
     const http::Response token = cloud->handle(
         {.method = "POST",

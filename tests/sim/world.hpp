@@ -111,6 +111,10 @@ struct World {
     int processes = 0;
     /// Calls of the operator (not of users), in order; see `describe_call`.
     std::vector<std::string> calls;
+    /// Decides on each call of the operator, after it was written down; default: it arrives.
+    std::function<support::Fate(const http::Request&)> fate = {};
+    /// How far the API server's clock is ahead of everybody else's.
+    seconds api_clock_ahead{0};
     std::string azure_token;
 };
 
