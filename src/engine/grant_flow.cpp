@@ -328,6 +328,11 @@ Task<Result<void>> Engine::update_record(std::string uid, life::UpdateRecord ste
 
 Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                           std::string request_id) {
+    // A repair is an opening too: what forbids every opening forbids it as well.
+    if (std::optional<access::Problem> problem = nothing_opens(find_account(account))) {
+        co_return Error{ErrorKind::unavailable, std::move(problem->message),
+                        std::move(problem->reason)};
+    }
     Ledger& ledger = find_account(account)->ledger();
     LedgerEvent event{.record = {},
                       .event = "rule.put",

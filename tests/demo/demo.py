@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from world import ROOT, Azure, Kubectl, Trouble, World, prepare, until
+from world import BUILD, Azure, Kubectl, Trouble, World, prepare, until
 
 TENANT = "11111111-1111-1111-1111-111111111111"
 # Somebody else with rights on the same groups, as a Terraform pipeline has them.
@@ -148,7 +148,7 @@ class Demo:
         self.before = self.foreign()
         prepare(self.world)
         for name in ("account", "policy-web-ssh", "policy-db-ssh"):
-            self.admin("apply", "-f", ROOT / f"examples/{name}.yaml")
+            self.admin.apply(name)
         self.wait_closed("web-ssh", "True", 20)
         agree, found = self.finds("web01", {ALICE: False, NEIGHBOUR: False, STRANGER: False})
         self.screen.check(self.closed("web-ssh"), found, agree)
@@ -171,7 +171,7 @@ class Demo:
     def open(self):
         self.screen.step("2  alice applies a grant: the port opens for her address and no other")
         begun = time.monotonic()
-        self.alice("apply", "-f", ROOT / "examples/grant-alice-web01.yaml")
+        self.alice.apply("grant-alice-web01")
         self.wait("alice-web01", "Active", "True")
         took = time.monotonic() - begun
         agree, found = self.finds("web01", {ALICE: True, NEIGHBOUR: False, STRANGER: False})
@@ -229,7 +229,7 @@ class Demo:
 
     def refused(self):
         self.screen.step("6  a grant for the whole Internet is refused, with the reason")
-        self.alice("apply", "-f", ROOT / "examples/grant-wildcard.yaml")
+        self.alice.apply("grant-wildcard")
         grant = self.wait("alice-from-anywhere", "Stalled", "True")
         stalled = condition(grant, "Stalled")
         agree, found = self.finds("web01", {STRANGER: False})
@@ -255,7 +255,7 @@ class Demo:
 
     def ended_by_time(self):
         self.screen.step("8  a grant of ten seconds ends by the clock")
-        self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        self.alice.apply("grant-alice-short")
         self.wait("alice-short", "Active", "True")
         agree, found = self.finds("web02", {ALICE: True, STRANGER: False})
         self.screen.check(self.claim("alice-short"), found, agree)
@@ -264,7 +264,7 @@ class Demo:
     def killed(self):
         self.screen.step("9  the controller is killed with -9; the next process keeps the end")
         source = "198.51.100.20"  # within the grant's 198.51.100.16/28
-        self.alice("apply", "-f", ROOT / "examples/grant-alice-survivor.yaml")
+        self.alice.apply("grant-alice-survivor")
         self.wait("alice-survivor", "Active", "True")
         self.world.kill_controller()
         agree, found = self.finds("web01", {source: True, STRANGER: False})
@@ -275,14 +275,14 @@ class Demo:
 
     def again(self):
         self.screen.step("10 the same files applied again open nothing: a grant opens once")
-        said = self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        said = self.alice.apply("grant-alice-short")
         time.sleep(2.5)  # longer than a sweep
         agree, found = self.finds("web02", {ALICE: False})
         resting = condition(self.grant("alice-short"), "Ready")["reason"]
         self.screen.check(f"{self.claim('alice-short')} (kubectl: {said.split()[-1]})", found,
                           agree and resting == "Expired")
         self.alice("delete", "accessgrant", "alice-short", "--timeout=20s")
-        self.alice("apply", "-f", ROOT / "examples/grant-alice-short.yaml")
+        self.alice.apply("grant-alice-short")
         grant = self.wait("alice-short", "Ready", "True", reason="AlreadyUsed")
         agree, found = self.finds("web02", {ALICE: False})
         self.screen.check(f"{self.claim('alice-short')}, though deleted and made anew", found,
@@ -306,7 +306,7 @@ class Demo:
 
 def main():
     screen = Screen()
-    world = World(ROOT / "build/demo")
+    world = World(BUILD / "demo")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit("\nstopped"))
     begun = time.monotonic()
@@ -315,6 +315,8 @@ def main():
         try:
             world.start()
             Demo(world, screen).run()
+            for complaint in world.stop():
+                raise Trouble(complaint)
         except Trouble as trouble:
             print(f"  {screen.paint('1;31', 'NO')} {trouble}")
             sys.exit("the demo could not go on; logs are in build/demo/*.log")

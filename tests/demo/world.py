@@ -24,11 +24,24 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = ROOT / "build/bin"
+# For tests: another build's programs, and ports that are free rather than well known.
+BUILD = Path(os.environ.get("SALLYPORT_BUILD", ROOT / "build"))
+FREE_PORTS = "SALLYPORT_FREE_PORTS" in os.environ
+BIN = BUILD / "bin"
 KUBECTL = ROOT / "build/tools/bin/kubectl"
-AZURE = ("127.0.0.1", 10443)
-API = ("127.0.0.1", 18443)
-METRICS = ("127.0.0.1", 8081)
+
+
+def address(port):
+    if FREE_PORTS:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    return ("127.0.0.1", port)
+
+
+AZURE = address(10443)
+API = address(18443)
+METRICS = address(8081)
 
 # Who is who, as the token file of the control plane has it. Roles are bound to groups.
 PEOPLE = {
@@ -162,15 +175,29 @@ class World:
         process.wait()
 
     def stop(self):
+        """Ends both; says what did not end as it should: with 0, and (unless slowed down by a
+        sanitizer) within two seconds."""
+        complaints = []
+        begun = time.monotonic()
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
+        for program, process in self.processes.items():
             try:
-                process.wait(5)
+                process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            took = time.monotonic() - begun
+            if process.returncode != 0 or (took > 2 and "SALLYPORT_BUILD" not in os.environ):
+                complaints.append(f"{program} ended with {process.returncode} after {took:.1f} s")
         self.processes = {}
+        return complaints
+
+
+def example(name):
+    """The text of a file of examples/; azure-sim stands at 10443 there."""
+    text = (ROOT / "examples" / f"{name}.yaml").read_text()
+    return text.replace("127.0.0.1:10443", "%s:%d" % AZURE)
 
 
 class Kubectl:
@@ -192,6 +219,9 @@ class Kubectl:
         if done.returncode != 0:
             raise Trouble(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
         return done.stdout.strip()
+
+    def apply(self, name):
+        return self("apply", "-f", "-", stdin=example(name))
 
     def get(self, kind, name, namespace="payments"):
         """The object, or None."""
@@ -247,8 +277,8 @@ class Azure:
 def prepare(world):
     """What an account needs: namespaces, the client secret, the CA to trust."""
     admin = Kubectl(world)
-    admin("apply", "-f", ROOT / "examples/namespaces.yaml")
-    admin("apply", "-f", ROOT / "examples/account-secret.yaml")
+    admin.apply("namespaces")
+    admin.apply("account-secret")
     admin("apply", "-f", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "azure-ca", "namespace": "sallyport-system"},
