@@ -52,7 +52,7 @@ struct Place {
 std::optional<Place> place_of(const Resources& resources, std::string_view group,
                               std::string_view version, Segments rest) {
     Place place;
-    // namespaces/NS/RESOURCE…, but namespaces/NS and namespaces/NS/status are the Namespace itself.
+    // namespaces/NS/RESOURCE…; but namespaces/NS and namespaces/NS/status are the Namespace.
     const bool in_namespace = rest.size() >= 3 && rest[0] == "namespaces" &&
                               resources.find(group, version, rest[2]) != nullptr;
     if (in_namespace) {
@@ -347,8 +347,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Config config, Store& store
     if (!tokens) return std::move(tokens).error();
     auto impl = std::make_unique<Impl>(std::move(config), std::move(*tokens), store);
     if (Result<void> loaded = impl->load(store, now); !loaded) return std::move(loaded).error();
-    // tidy: new because make_unique cannot call a private constructor
-    return std::unique_ptr<ApiServer>(new ApiServer(std::move(impl)));
+    return std::make_unique<ApiServer>(std::move(impl));
 }
 
 http::Reply ApiServer::handle(const http::Request& request, Timestamp now) {

@@ -55,8 +55,10 @@ public:
 
 private:
     class Impl;
-    explicit ApiServer(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
+
+public:
+    explicit ApiServer(std::unique_ptr<Impl> impl);  ///< for `create`
 };
 
 }  // namespace sallyport::apiserver

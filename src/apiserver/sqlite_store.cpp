@@ -273,8 +273,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir,
     auto impl = std::make_unique<Impl>(path, std::move(*lock), std::move(database));
     if (Result<void> ready = impl->prepare_database(options); !ready)
         return std::move(ready).error();
-    // tidy: new because make_unique cannot call a private constructor
-    return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(impl)));
+    return std::make_unique<SqliteStore>(std::move(impl));
 }
 
 Result<StoreContents> SqliteStore::load() { return impl_->load(); }

@@ -30,8 +30,10 @@ public:
 
 private:
     class Impl;
-    explicit SqliteStore(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;
+
+public:
+    explicit SqliteStore(std::unique_ptr<Impl> impl);  ///< for `open`
 };
 
 }  // namespace sallyport::apiserver

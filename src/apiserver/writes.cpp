@@ -42,13 +42,18 @@ void tidy_metadata(Json& object) {
     }
 }
 
+/// True if `b` has everything beside metadata and status that `a` has.
+bool holds_content(const Json& b, const Json& a) {
+    for (const auto& [name, value] : a.items()) {
+        if (name == "metadata" || name == "status") continue;
+        const auto found = b.find(name);
+        if (found == b.end() || *found != value) return false;
+    }
+    return true;
+}
+
 bool content_differs(const Json& a, const Json& b) {
-    const auto content = [](Json object) {
-        object.erase("metadata");
-        object.erase("status");
-        return object;
-    };
-    return content(a) != content(b);
+    return !holds_content(a, b) || !holds_content(b, a);
 }
 
 std::vector<Cause> all_problems(const ResourceType& type, const Json& object, const Json* old) {

@@ -35,7 +35,8 @@ TEST_CASE(
         {{"metadata", {{"annotations", {{"sallyport.dev/created-by", nullptr}, {"x", "y"}}}}}});
 
     const std::string stamp =
-        R"({"user":"alice","uid":"u-2","groups":["sallyport:requesters","payments-oncall","system:authenticated"]})";
+        R"({"user":"alice","uid":"u-2","groups":["sallyport:requesters","payments-oncall",)"
+        R"("system:authenticated"]})";
     REQUIRE(made.status == 201);
     CHECK(made.body["metadata"]["annotations"]["sallyport.dev/created-by"] == stamp);
     REQUIRE(patched.status == 200);
