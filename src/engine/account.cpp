@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.hpp"
 #include "engine/preflight.hpp"
@@ -250,7 +251,8 @@ Task<Result<void>> Account::sweep() {
     topology_.whole_subscription = !by_resource_group_;
     topology_.read_sent = started;
     topology_.read_at = services_.clock.now();
-    if (!first) swept_ = true;
+    const bool first_time = !first && !std::exchange(swept_, true);
+    if (first_time) host_.account_changed(spec_.meta.key.name);
     if (changed) host_.topology_changed(spec_.meta.key.name);
     const std::chrono::duration<double> took = services_.clock.steady_now() - started;
     services_.metrics.observe("sallyport_sweep_seconds", {}, took.count());
