@@ -104,6 +104,7 @@ private:
     void observe(const std::string& uid, GrantEntry& entry, Observed& out);
     void observe_surfaces(const std::string& uid, const GrantEntry& entry, Observed& out);
     std::optional<access::Problem> nothing_opens(const Account* account) const;
+    void set_end(const std::string& uid, const std::optional<Timestamp>& end);
     void tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan);
     Task<Result<void>> apply(std::string uid, life::StoreStep step);
     Task<Result<void>> create_record(std::string uid, AccessRecord record);

@@ -160,12 +160,15 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
     view.proof = path::judge(question, out.account->topology(), out.account->observations(), settings_.owner);
 }
 
-void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan) {
-    if (plan.end) {
-        deadlines_.set(uid, *plan.end);
+void Engine::set_end(const std::string& uid, const std::optional<Timestamp>& end) {
+    if (end) {
+        deadlines_.set(uid, *end);
     } else {
         deadlines_.clear(uid);
     }
+}
+
+void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan) {
     if (!account || !plan.claims_known) return;
     for (const NsgId& nsg : std::exchange(entry.claimed, {})) {
         Lane* lane = account->find_lane(nsg);
@@ -194,6 +197,10 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         Observed observed(settings_.owner);
         observe(uid, found->second, observed);
         plan = life::plan(observed.view, now);
+        // What cannot be read is not over: its end stays where it was.
+        if (plan.end || (observed.view.record_known && observed.view.grant_known)) {
+            set_end(uid, plan.end);
+        }
         tell_lanes(uid, found->second, observed.account, plan);
     }
     unlooked_.erase(uid);
