@@ -174,7 +174,10 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         Lane* lane = account->find_lane(nsg);
         if (lane && !plan.claims.contains(nsg)) lane->withdraw_grant(uid);
     }
-    bool all_told = true;
+    // Owed, and nothing is claimed: what it wants cannot be told before the networks are read, and a
+    // rule of it that an earlier process wrote is not nobody's.
+    const bool is_owed = plan.end && !plan.closing;
+    bool all_told = !is_owed || !plan.claims.empty();
     for (auto& [nsg, claim] : plan.claims) {
         all_told = all_told && claim.wanted_known;
         entry.claimed.insert(nsg);
