@@ -16,7 +16,8 @@ struct Simulator::State {
     State(Options options_in, Core core_in)
         : options(std::move(options_in)), core(std::move(core_in)) {}
 
-    http::Reply answer(const http::Request& request, Timestamp now);
+    http::Reply answer(const http::Request& request, Timestamp now,
+                       std::chrono::milliseconds arrived);
     http::Reply carry_out(Call& call);
     http::Response run(Call& call);
     http::Reply answer_token(const http::Request& request, const http::Target& target);
@@ -265,7 +266,8 @@ http::Reply Simulator::State::answer_token(const http::Request& request,
     return reply;
 }
 
-http::Reply Simulator::State::answer(const http::Request& request, Timestamp now) {
+http::Reply Simulator::State::answer(const http::Request& request, Timestamp now,
+                                     std::chrono::milliseconds arrived) {
     core.advance(clock(now));
     const http::Target target(request.target);
     const auto& segments = target.segments();
@@ -280,7 +282,7 @@ http::Reply Simulator::State::answer(const http::Request& request, Timestamp now
     http::Reply reply = token ? answer_token(request, target) : answer_call(request, target);
     // HEAD and 204 have no body; a body that a fault asked for is its own affair.
     if (options.traffic && !reply.drop_connection) {
-        options.traffic(traffic_line(request, reply.response));
+        options.traffic(traffic_line(request, reply.response, arrived));
     }
     return reply;
 }
@@ -312,8 +314,11 @@ Result<std::unique_ptr<Simulator>> Simulator::create(Options options) {
 }
 
 http::Reply Simulator::handle(const http::Request& request, Timestamp now) {
+    // Before the wait for those in front: when it was asked, not when its turn came.
+    const Options& options = state_->options;
+    const auto arrived = options.elapsed ? options.elapsed() : std::chrono::milliseconds(0);
     const std::scoped_lock lock(state_->mutex);
-    return state_->answer(request, now);
+    return state_->answer(request, now, arrived);
 }
 
 void Simulator::advance(std::chrono::milliseconds by) {

@@ -30,7 +30,8 @@ public:
         bool accept_any_token = false;
         /// Simulated seconds per second of `now` or `elapsed`.
         double time_scale = 1;
-        /// Time since the start. Without it the clock moves in whole seconds, with `now`.
+        /// Time since the start. Without it the clock moves in whole seconds, with `now`. May be
+        /// called from several threads.
         std::function<std::chrono::milliseconds()> elapsed = {};
         /// One JSON object for each request and answer, without a line end; secrets and tokens are
         /// taken out. Called one at a time, in the order of the answers.

@@ -62,12 +62,14 @@ Json headers_of(const http::Headers& headers) {
 
 }  // namespace
 
-std::string traffic_line(const http::Request& request, const http::Response& response) {
+std::string traffic_line(const http::Request& request, const http::Response& response,
+                         std::chrono::milliseconds arrived) {
     // A token request without its content type is read as a form too: the safe side.
     const bool token = request.target.find("/oauth2/") != std::string::npos;
     const std::string sent =
         token ? without_form_secrets(request.body) : safe_body(request.headers, request.body);
-    return dumped(Json{{"method", request.method},
+    return dumped(Json{{"arrivedMs", arrived.count()},
+                       {"method", request.method},
                        {"url", request.target},
                        {"host", request.headers.value_or("Host", "")},
                        {"reqHeaders", headers_of(request.headers)},
