@@ -24,12 +24,12 @@ up: programs  ## start the demo's world and leave it running
 down:  ## stop what `make up` started
 	tests/demo/world.py down
 
-bench:  ## measure; there is nothing to run yet (docs/roadmap.md)
-	@test -d tests/bench || { echo "there are no benchmarks yet: docs/roadmap.md" >&2; exit 1; }
+bench:  ## measure what docs/benchmarks.md reports (QUICK=1: a tenth of it, in minutes)
 	tests/tools/deps.sh test
-	cmake --preset release
-	cmake --build build -j $(JOBS) --target bench
+	cmake --preset release -DSALLYPORT_TESTS=ON
+	cmake --build build -j $(JOBS) --target bench sallyport-controller azure-sim
 	build/bin/bench
+	tests/bench/ends.py $(if $(QUICK),--quick)
 
 deps:  ## install what is missing (all of it listed in tests/tools/deps.sh)
 	tests/tools/deps.sh all

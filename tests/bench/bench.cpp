@@ -8,8 +8,8 @@
 #include "plan/path/proof.hpp"
 #include "support/builders.hpp"
 
-// What the pure parts cost at Azure's limits: an NSG of 1,000 rules, and 100,000 ends. CPU time of this
-// thread, so that a busy machine shows the same. ends.py measures whole processes.
+// What the pure parts cost at Azure's limits: an NSG of 1,000 rules, and 100,000 ends. CPU time of
+// this thread, so that a busy machine shows the same. ends.py measures whole processes.
 
 using namespace sallyport;
 using namespace sallyport::testing;
@@ -33,7 +33,8 @@ void time_it(const char* what, int times, const std::function<std::size_t()>& wo
     const auto at_share = [&](double share) {
         return took[static_cast<std::size_t>(share * static_cast<double>(took.size() - 1))];
     };
-    std::cout << fmt::format("{:<62} {:>9.3f} {:>9.3f}\n", what, at_share(0.5), at_share(0.99)) << std::flush;
+    std::cout << fmt::format("{:<62} {:>9.3f} {:>9.3f}\n", what, at_share(0.5), at_share(0.99))
+              << std::flush;
 }
 
 std::string address_of(int i) { return fmt::format("198.51.{}.{}/32", 100 + i / 250, i % 250); }
@@ -89,7 +90,8 @@ void measure_path() {
                                 .ports = PortRange::single(22)};
     time_it("path::through, one source, 1,000 rules", 500,
             [&] { return path::through(full.state, topology, way, traffic).allows.size(); });
-    const path::Traffic all{.sources = AddressSet::of(cidr("0.0.0.0/0")), .ports = PortRange::single(22)};
+    const path::Traffic all{.sources = AddressSet::of(cidr("0.0.0.0/0")),
+                            .ports = PortRange::single(22)};
     time_it("path::through, all of IPv4, 1,000 rules", 100,
             [&] { return path::through(full.state, topology, way, all).allows.size(); });
     const ResolvedRequest request{
@@ -101,9 +103,8 @@ void measure_path() {
     const path::GrantQuestion question{
         .request = request, .rules = full.claims[7].recorded, .uid = "g7"};
     check(path::judge(question, topology, observed, owner()).open == Truth::yes, "g7 is open");
-    time_it("path::judge, one grant, 1,000 rules", 500, [&] {
-        return path::judge(question, topology, observed, owner()).sentence.size();
-    });
+    time_it("path::judge, one grant, 1,000 rules", 500,
+            [&] { return path::judge(question, topology, observed, owner()).sentence.size(); });
 }
 
 void measure_ends() {
