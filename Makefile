@@ -60,6 +60,6 @@ build:
 # The release tree's ctest runs these suites too (tests/CMakeLists.txt), so that one summary ends it all.
 sanitized:
 	cmake --preset asan
-	cmake --build build/asan -j $(JOBS)
+	cmake --build build/asan -j $(JOBS) --target address_sanitized
 	cmake --preset tsan
 	cmake --build build/tsan -j $(JOBS) --target thread_sanitized
