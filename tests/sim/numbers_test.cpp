@@ -1,0 +1,65 @@
+#include "sim/scenes.hpp"
+
+using namespace sallyport;
+using namespace sallyport::sim;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::size_t kube_writes(const World& world, std::size_t from) {
+    std::size_t writes = 0;
+    for (const char* verb : {"kube POST", "kube PATCH", "kube PUT", "kube DELETE"}) {
+        writes += count_calls(world, from, verb) - count_calls(world, from, verb, "/events");
+    }
+    return writes;
+}
+std::size_t azure_writes(const World& world, std::size_t from) {
+    std::size_t writes = 0;
+    for (const char* verb : {"azure PUT", "azure PATCH", "azure DELETE"}) {
+        writes += count_calls(world, from, verb);
+    }
+    return writes;
+}
+
+}  // namespace
+
+TEST_CASE("numbers: a life takes one write to open and one to close per NSG, and few reads") {
+    World world;
+    start_ready(world);
+    world.run_for(5s);
+    const std::size_t before = world.calls.size();
+
+    open_grant(world, "a", "10s");
+    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "Expired"; }, 60s));
+    world.remove(grant_path("a"));
+    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "gone"; }, 60s));
+
+    for (const char* nsg : {"nsg-subnet", "nsg-web01"}) {
+        const std::string rules = std::string(nsg) + "/securityRules/";
+        CHECK_TOLD(world, count_calls(world, before, "azure PUT", rules) == 1);
+        CHECK_TOLD(world, count_calls(world, before, "azure DELETE", rules) == 1);
+    }
+    // Polls do not name their NSG: 8 for each of the two, together.
+    const std::size_t reads = count_calls(world, before, "azure GET", "networkSecurityGroups/") +
+                              count_calls(world, before, "azure GET", "/operations/") +
+                              count_calls(world, before, "azure GET", "/operationResults/");
+    CHECK_TOLD(world, reads <= 16);
+    const std::size_t writes = kube_writes(world, before);
+    CHECK_TOLD(world, writes <= 16);
+    MESSAGE("reads on two NSGs: ", reads, ", writes to the API server: ", writes);
+}
+
+TEST_CASE("numbers: a converged hour with an open grant writes nothing anywhere") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "3h");
+    world.run_for(2min);
+    const std::size_t before = world.calls.size();
+
+    world.run_for(1h);
+
+    CHECK_TOLD(world, azure_writes(world, before) == 0);
+    CHECK_TOLD(world, kube_writes(world, before) == 0);
+    CHECK(count_calls(world, before, "kube POST", "/events") == 0);
+    CHECK(world.phase("a") == "Open");
+}
