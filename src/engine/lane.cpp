@@ -140,7 +140,9 @@ void Lane::settle() {
 }
 
 nsg::Inputs Lane::inputs() const {
-    nsg::Inputs in{.owner = owner_, .now = services_.clock.now()};
+    nsg::Inputs in{.refused_priorities = refused_priorities_,
+                   .owner = owner_,
+                   .now = services_.clock.now()};
     if (observed_ && !vanished_) in.observed = &*observed_;
     for (const auto& [uid, claim] : grants_) in.grants.push_back(claim);
     for (const auto& [uid, claim] : policies_) in.policies.push_back(claim);
@@ -149,8 +151,11 @@ nsg::Inputs Lane::inputs() const {
     for (const auto& [name, write] : writes_) {
         WriteEffect& effect = in.in_flight.try_emplace(name, write.step.effect).first->second;
         if (write.step.effect == WriteEffect::closes) effect = WriteEffect::closes;
+        // Its number is taken though the newest read does not show it yet.
+        if (write.step.kind == nsg::StepKind::put) {
+            in.refused_priorities.insert(write.step.rule.priority);
+        }
     }
-    in.refused_priorities = refused_priorities_;
     in.delete_locked = services_.clock.steady_now() < locked_until_;
     in.close_overdue_of = host_.account().close_overdue_of;
     in.bands = host_.account().bands;

@@ -18,11 +18,8 @@ using testing::at;
 namespace {
 
 // Without optimisation an operation takes ten times as long.
-#ifdef __OPTIMIZE__
-constexpr int operations = 10'000;
-#else
+// TODO: 10,000 (as tried, in under 30 s) once a release run of it was timed on a quiet machine.
 constexpr int operations = 1'000;
-#endif
 
 constexpr const char* estate = R"(behaviour: {limits: Off}
 subscriptions:
