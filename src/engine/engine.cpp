@@ -287,6 +287,26 @@ void Engine::tick(Timestamp now) {
         }
     }
     last_tick_ = {now, steady};
+    watch_clock();
+}
+
+/// While the clocks are out of step nothing may open; an idle API server would not tell when they agree
+/// again, so it is asked.
+void Engine::watch_clock() {
+    const bool in_step = !nothing_opens(nullptr);
+    if (in_step != clock_in_step_) {
+        for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
+    }
+    clock_in_step_ = in_step;
+    const SteadyTime now = services_.clock.steady_now();
+    if (in_step || now - time_asked_ < 10s) return;
+    time_asked_ = now;
+    scope_.start(ask_time());
+}
+
+Task<void> Engine::ask_time() {
+    const auto answered = co_await services_.store.read_record("clock");  // any answer has a Date
+    if (!answered) services_.log.debug("clock.not_told", {{"error", answered.error().message}});
 }
 
 Task<void> Engine::run_deadlines() {

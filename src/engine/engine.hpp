@@ -95,10 +95,13 @@ private:
               const std::string& uid);
     Task<void> run_deadlines();
     void tick(Timestamp now);
+    void watch_clock();
+    Task<void> ask_time();
     Task<void> work(KeyQueue& queue, Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
     Scope::OnFailure on_failure(const char* where);
 
     // grant_flow.cpp
+    bool is_exhausted(const AccessRecord& record, const NsgId& nsg, const nsg::Step& step) const;
     Task<std::optional<std::chrono::milliseconds>> look_at_grant(std::string uid);
     struct Observed;
     void observe(const std::string& uid, GrantEntry& entry, Observed& out);
@@ -144,6 +147,8 @@ private:
     KeyQueue policy_queue_;
     KeyQueue account_queue_;
     std::optional<std::pair<Timestamp, SteadyTime>> last_tick_;
+    bool clock_in_step_ = true;
+    SteadyTime time_asked_{};
     Scope scope_;  ///< last: its tasks use everything above
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/engine.hpp"
+#include "plan/life/ends.hpp"
 
 // Key 1: the grant. Observe, decide, judge, plan; tell the deadlines and the lanes before any I/O; then the
 // steps on the API server; the status last.
@@ -362,6 +363,10 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         }
         Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
+        if (step.repair && record && is_exhausted(*record, nsg, step)) {
+            grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
+            co_return Error{ErrorKind::conflict, "it was put back as often as the policy allows"};
+        }
         Result<void> recorded;
         if (record && !record->opened_at) {
             // The record itself is the intent of everything before the first proof (DESIGN 4.5).
@@ -374,6 +379,15 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");
     co_return Result<void>();
+}
+
+/// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
+bool Engine::is_exhausted(const AccessRecord& record, const NsgId& nsg, const nsg::Step& step) const {
+    const JitPolicy* policy = services_.store.policy(record.policy);
+    const int allowed = policy && !policy->repair_open ? 0 : life::reopenings_max;
+    return std::ranges::any_of(record.rules, [&](const RecordedRule& rule) {
+        return rule.nsg == nsg && rule.name == step.rule.name && rule.repairs >= allowed;
+    });
 }
 
 void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {

@@ -433,6 +433,13 @@ life::LaneReport Lane::report(const std::string& uid) const {
     for (const nsg::GrantVerdict& verdict : plan_.grants) {
         if (verdict.uid == uid) report.verdict = verdict;
     }
+    // What was started since the plan was made: a repair that is recorded but has not landed must
+    // not look like a rule that was taken away once more.
+    if (report.verdict) {
+        for (nsg::GrantVerdict::Rule& rule : report.verdict->rules) {
+            if (writes_.contains(lower(rule.name))) rule.state = nsg::RuleState::in_flight;
+        }
+    }
     for (const nsg::Finding& finding : plan_.findings) {
         if (finding.uid == uid) report.findings.push_back(finding);
     }

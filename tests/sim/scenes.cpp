@@ -87,7 +87,8 @@ void delete_rule(World& world, const std::string& nsg, const std::string& name) 
 }
 
 json find_rule(World& world, const std::string& nsg_and_name) {
-    for (const json& nsg : world.azure_state().at("value")) {
+    const json state = world.azure_state();  // outlives the loop over its members
+    for (const json& nsg : state.at("value")) {
         for (const json& rule : nsg.at("properties").at("securityRules")) {
             const std::string name = nsg.at("name").get<std::string>() + "/" +
                                      rule.at("name").get<std::string>();

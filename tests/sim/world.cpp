@@ -184,7 +184,8 @@ json World::azure_state() {
 
 std::vector<std::string> World::our_rules(bool grants_only) {
     std::vector<std::string> names;
-    for (const json& nsg : azure_state().at("value")) {
+    const json state = azure_state();  // outlives the loop over its members
+    for (const json& nsg : state.at("value")) {
         for (const json& rule : nsg.at("properties").at("securityRules")) {
             const std::string name = rule.at("name");
             if (!name.starts_with("sp-")) continue;
@@ -198,7 +199,8 @@ std::vector<std::string> World::our_rules(bool grants_only) {
 
 std::string World::foreign_rules() {
     std::string text;
-    for (const json& nsg : azure_state().at("value")) {
+    const json state = azure_state();  // outlives the loop over its members
+    for (const json& nsg : state.at("value")) {
         for (json rule : nsg.at("properties").at("securityRules")) {
             if (rule.at("name").get<std::string>().starts_with("sp-")) continue;
             rule.erase("etag");
