@@ -267,11 +267,11 @@ class Azure:
         return self.send("GET", "/_sim/state")
 
     def put_rule(self, rule_id, properties):
-        self.send("PUT", f"{rule_id}?api-version=2024-05-01",
+        self.send("PUT", f"{rule_id}?api-version=2024-01-01",
                   json.dumps({"properties": properties}).encode())
 
     def delete_rule(self, rule_id):
-        self.send("DELETE", f"{rule_id}?api-version=2024-05-01")
+        self.send("DELETE", f"{rule_id}?api-version=2024-01-01")
 
 
 def prepare(world):
