@@ -57,7 +57,7 @@ build:
 	cmake --preset release -DSALLYPORT_TESTS=ON -DSALLYPORT_SANITIZED=ON
 	cmake --build build -j $(JOBS)
 
-# The release tree's ctest runs these suites too (tests/CMakeLists.txt), so that one summary ends it all.
+# The release tree's ctest runs these suites too (tests/CMakeLists.txt): one summary ends it all.
 sanitized:
 	cmake --preset asan
 	cmake --build build/asan -j $(JOBS) --target address_sanitized

@@ -32,7 +32,8 @@ Scope::OnFailure log_bug(Log& log, std::string account) {
 
 }  // namespace
 
-Account::Account(Services services, AccountHost& host, Owner owner, std::string writer, CloudAccount spec)
+Account::Account(Services services, AccountHost& host, Owner owner, std::string writer,
+                 CloudAccount spec)
     : services_(services),
       host_(host),
       owner_(std::move(owner)),
@@ -92,9 +93,8 @@ void Account::read_accepted(const NsgId& nsg, const NsgState* state) {
 /// What has not been read for too long proves nothing any more; whoever stood on it looks again.
 void Account::drop_stale_reads() {
     const SteadyTime oldest = services_.clock.steady_now() - fresh_for();
-    const auto dropped = std::erase_if(observations_, [&](const auto& each) {
-        return each.second->read_sent < oldest;
-    });
+    const auto dropped = std::erase_if(
+        observations_, [&](const auto& each) { return each.second->read_sent < oldest; });
     if (dropped > 0) host_.topology_changed(spec_.meta.key.name);
 }
 
@@ -115,10 +115,12 @@ void Account::lane_changed(const std::set<std::string>& uids) {
 }
 
 Task<Result<void>> Account::open_gateway() {
-    Result<Secret> secret = co_await services_.store.read_secret(spec_.azure.client_secret_name, "clientSecret");
+    Result<Secret> secret =
+        co_await services_.store.read_secret(spec_.azure.client_secret_name, "clientSecret");
     if (!secret) {
-        co_return std::move(secret).error().context(fmt::format(
-            "read key clientSecret of Secret {}/{}", operator_namespace, spec_.azure.client_secret_name));
+        co_return std::move(secret).error().context(
+            fmt::format("read key clientSecret of Secret {}/{}", operator_namespace,
+                        spec_.azure.client_secret_name));
     }
     std::string ca_pem;
     if (!spec_.azure.ca_bundle_config_map.empty()) {
@@ -130,7 +132,8 @@ Task<Result<void>> Account::open_gateway() {
     if (gateway_ && *secret == secret_ && opened_generation_ == spec_.meta.generation) {
         co_return Result<void>();
     }
-    Result<std::unique_ptr<Gateway>> opened = services_.gateways.open(spec_.azure, *secret, std::move(ca_pem));
+    Result<std::unique_ptr<Gateway>> opened =
+        services_.gateways.open(spec_.azure, *secret, std::move(ca_pem));
     if (!opened) co_return std::move(opened).error();
     if (gateway_) retired_.push_back(std::move(gateway_));
     gateway_ = *std::move(opened);
@@ -155,7 +158,8 @@ std::vector<ArmScope> Account::scopes() const {
 }
 
 template <class T>
-Task<Result<std::vector<T>>> Account::list_scopes(Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
+Task<Result<std::vector<T>>> Account::list_scopes(
+    Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
     std::vector<T> all;
     for (const ArmScope& scope : scopes()) {
         co_await budget_.take(Call::read, Urgency::other);
@@ -167,7 +171,8 @@ Task<Result<std::vector<T>>> Account::list_scopes(Task<Result<std::vector<T>>> (
             }
             co_return std::move(some).error();
         }
-        all.insert(all.end(), std::make_move_iterator(some->begin()), std::make_move_iterator(some->end()));
+        all.insert(all.end(), std::make_move_iterator(some->begin()),
+                   std::make_move_iterator(some->end()));
     }
     co_return all;
 }
@@ -201,7 +206,8 @@ Task<Result<void>> Account::list_nsgs() {
 }
 
 template <class T>
-Task<Result<void>> Account::refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
+Task<Result<void>> Account::refresh(Part<T>& part,
+                                    Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope)) {
     const SteadyTime sent = services_.clock.steady_now();
     Result<std::vector<T>> listed = co_await list_scopes<T>(list);
     if (listed) {
@@ -220,11 +226,13 @@ Task<void> Account::refresh_service_tags() {
     tags_asked_ = now;
     const std::string location = nics_.list->front().location;
     co_await budget_.take(Call::read, Urgency::other);
-    Result<ServiceTagList> tags = co_await gateway_->service_tags(spec_.azure.subscription_id, location);
+    Result<ServiceTagList> tags =
+        co_await gateway_->service_tags(spec_.azure.subscription_id, location);
     if (tags) {
         topology_.service_tags = *std::move(tags);
     } else {
-        // Without the list, tags do not resolve and count against us both ways; nothing else suffers.
+        // Without the list, tags do not resolve and count against us both ways; nothing else
+        // suffers.
         services_.log.warn("service_tags.failed",
                            {{"account", spec_.meta.key.name}, {"error", tags.error().message}});
     }
@@ -261,12 +269,14 @@ Task<Result<void>> Account::sweep() {
 }
 
 void Account::note_trouble(std::optional<Error> error) {
-    const bool changed = trouble_.has_value() != error.has_value() ||
-                         (error && (trouble_->reason != error->reason || trouble_->kind != error->kind));
+    const bool changed =
+        trouble_.has_value() != error.has_value() ||
+        (error && (trouble_->reason != error->reason || trouble_->kind != error->kind));
     trouble_ = std::move(error);
     if (!changed) return;
     if (trouble_) {
-        services_.log.warn("account.trouble", {{"account", spec_.meta.key.name}, {"error", trouble_->message}});
+        services_.log.warn("account.trouble",
+                           {{"account", spec_.meta.key.name}, {"error", trouble_->message}});
     }
     host_.account_changed(spec_.meta.key.name);
 }
@@ -281,8 +291,9 @@ Task<void> Account::run() {
         if (!gateway_ && problems_.empty() && !done) note_trouble(done.error());
         if (gateway_) {
             done = co_await sweep();
-            services_.metrics.increment("sallyport_sweeps_total",
-                                        {done ? std::string_view("succeeded") : to_text(done.error().kind)});
+            services_.metrics.increment(
+                "sallyport_sweeps_total",
+                {done ? std::string_view("succeeded") : to_text(done.error().kind)});
             note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
         }
         drop_stale_reads();
@@ -301,7 +312,8 @@ Task<void> Account::run() {
 Task<std::vector<access::Problem>> Account::preflight(ArmScope scope) {
     const std::string key = lower(scope.resource_group);
     const SteadyTime now = services_.clock.steady_now();
-    if (const auto it = preflights_.find(key); it != preflights_.end() && now - it->second.asked < preflight_for) {
+    if (const auto it = preflights_.find(key);
+        it != preflights_.end() && now - it->second.asked < preflight_for) {
         co_return it->second.problems;
     }
     std::vector<access::Problem> problems;
@@ -310,30 +322,35 @@ Task<std::vector<access::Problem>> Account::preflight(ArmScope scope) {
     if (permissions) {
         for (const std::string& action : missing_actions(*permissions, needed_actions())) {
             problems.push_back({"MissingPermission",
-                                fmt::format("the account's identity lacks {} on resource group {}", action,
-                                            scope.resource_group)});
+                                fmt::format("the account's identity lacks {} on resource group {}",
+                                            action, scope.resource_group)});
         }
     }
     Result<std::vector<ManagementLock>> locks = co_await gateway_->locks(scope);
     if (locks) {
         for (const ManagementLock& lock : *locks) {
             problems.push_back(
-                {"Locked", fmt::format("{} is a {} lock over resource group {}: {}", lock.id.text(),
-                                       lock.read_only ? "read-only" : "delete", scope.resource_group,
-                                       lock.read_only ? "rules can be neither written nor removed"
-                                                      : "ended rules are rewritten to match nothing")});
+                {"Locked",
+                 fmt::format("{} is a {} lock over resource group {}: {}", lock.id.text(),
+                             lock.read_only ? "read-only" : "delete", scope.resource_group,
+                             lock.read_only ? "rules can be neither written nor removed"
+                                            : "ended rules are rewritten to match nothing")});
         }
     }
     Result<std::vector<DenyAssignment>> denials = co_await gateway_->deny_assignments(scope);
     if (denials) {
         for (const DenyAssignment& denial : *denials) {
-            if (missing_actions({denial.denied}, needed_actions()).size() == needed_actions().size()) continue;
-            problems.push_back({"DenyAssignment", fmt::format("deny assignment {} covers an action that is needed "
-                                                              "on resource group {}",
-                                                              denial.id, scope.resource_group)});
+            if (missing_actions({denial.denied}, needed_actions()).size() ==
+                needed_actions().size())
+                continue;
+            problems.push_back(
+                {"DenyAssignment", fmt::format("deny assignment {} covers an action that is needed "
+                                               "on resource group {}",
+                                               denial.id, scope.resource_group)});
         }
     }
-    if (permissions && locks && denials) preflights_.insert_or_assign(key, Preflight{problems, now});
+    if (permissions && locks && denials)
+        preflights_.insert_or_assign(key, Preflight{problems, now});
     co_return problems;
 }
 

@@ -35,15 +35,16 @@ protected:
     ~AccountHost() = default;
 };
 
-/// One subscription with the identity used for it: its gateway, its lanes, its budget, its ledger, and the
-/// sweep that lists everything in scope.
+/// One subscription with the identity used for it: its gateway, its lanes, its budget, its ledger,
+/// and the sweep that lists everything in scope.
 class Account final : public LaneHost {
 public:
-    Account(Services services, AccountHost& host, Owner owner, std::string writer, CloudAccount spec);
+    Account(Services services, AccountHost& host, Owner owner, std::string writer,
+            CloudAccount spec);
     ~Account();
 
-    /// The spec as it is now. A new generation opens the gateway anew; the old credential stays in use
-    /// until the new one works.
+    /// The spec as it is now. A new generation opens the gateway anew; the old credential stays in
+    /// use until the new one works.
     void respec(const CloudAccount& spec);
 
     const Topology& topology() const { return topology_; }
@@ -61,7 +62,8 @@ public:
     /// Sweep now rather than at the next interval.
     void hint() { wake_.set(); }
 
-    /// Actions a policy needs and locks in its way, for one scope; asked once a day and after `forget`.
+    /// Actions a policy needs and locks in its way, for one scope; asked once a day and after
+    /// `forget`.
     Task<std::vector<access::Problem>> preflight(ArmScope scope);
     void forget_preflight() { preflights_.clear(); }
 
@@ -94,9 +96,11 @@ private:
     Task<Result<void>> sweep();
     Task<Result<void>> list_nsgs();
     template <class T>
-    Task<Result<void>> refresh(Part<T>& part, Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
+    Task<Result<void>> refresh(Part<T>& part,
+                               Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
     template <class T>
-    Task<Result<std::vector<T>>> list_scopes(Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
+    Task<Result<std::vector<T>>> list_scopes(
+        Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
     Task<void> refresh_service_tags();
     std::vector<ArmScope> scopes() const;
     void note_trouble(std::optional<Error> error);

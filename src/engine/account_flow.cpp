@@ -8,11 +8,13 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-/// An account's conditions: Stalled when its spec or its identity must change, Reconciling until the first
-/// sweep or while one fails for a while.
-AccountStatus describe_account(const Owner& owner, const CloudAccount& spec, const Account& account) {
+/// An account's conditions: Stalled when its spec or its identity must change, Reconciling until
+/// the first sweep or while one fails for a while.
+AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
+                               const Account& account) {
     AccountStatus status{.observed_generation = spec.meta.generation, .owner = owner.text()};
-    const auto condition = [&](std::string type, Truth truth, std::string reason, std::string message) {
+    const auto condition = [&](std::string type, Truth truth, std::string reason,
+                               std::string message) {
         status.conditions.push_back({.type = std::move(type),
                                      .status = truth,
                                      .reason = std::move(reason),
@@ -30,7 +32,8 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec, con
     }
     if (const auto& trouble = account.trouble()) {
         const std::string reason = trouble->reason.empty() ? "CloudUnreachable" : trouble->reason;
-        const bool stalled = trouble->kind == ErrorKind::denied || trouble->kind == ErrorKind::invalid ||
+        const bool stalled = trouble->kind == ErrorKind::denied ||
+                             trouble->kind == ErrorKind::invalid ||
                              trouble->kind == ErrorKind::not_found;
         condition("Ready", Truth::no, reason, trouble->message);
         condition(stalled ? "Stalled" : "Reconciling", Truth::yes, reason, trouble->message);
@@ -42,7 +45,8 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec, con
         return status;
     }
     condition("Ready", Truth::yes, "Swept",
-              fmt::format("all surfaces in scope are read every {}", format_duration(spec.sweep_interval)));
+              fmt::format("all surfaces in scope are read every {}",
+                          format_duration(spec.sweep_interval)));
     return status;
 }
 
@@ -54,7 +58,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     const CloudAccount spec = *found;
     auto it = accounts_.find(name);
     if (it == accounts_.end()) {
-        auto account = std::make_unique<Account>(services_, *this, settings_.owner, settings_.writer, spec);
+        auto account =
+            std::make_unique<Account>(services_, *this, settings_.owner, settings_.writer, spec);
         it = accounts_.emplace(name, std::move(account)).first;
         scope_.start(it->second->run());
         topology_changed(name);
@@ -65,7 +70,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
         if (policy.account == name) policy_queue_.add(uid);
     }
     bool in_use = false;
-    for (const auto& [uid, grant] : grants_) in_use = in_use || (grant.active && grant.account == name);
+    for (const auto& [uid, grant] : grants_)
+        in_use = in_use || (grant.active && grant.account == name);
 
     const ObjectRef ref{Kind::account, {"", name}};
     Result<void> done;
@@ -78,7 +84,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
         done = co_await services_.store.set_hold(ref, spec.meta.uid, true);
     }
     AccountStatus status = describe_account(settings_.owner, spec, account);
-    Result<void> published = co_await services_.store.publish_account(name, spec.meta.uid, std::move(status));
+    Result<void> published =
+        co_await services_.store.publish_account(name, spec.meta.uid, std::move(status));
     if (!done || (!published && published.error().kind != ErrorKind::not_found)) co_return 5s;
     co_return std::nullopt;
 }

@@ -11,8 +11,8 @@
 
 namespace sallyport::engine {
 
-/// The ends of all grants that are open or unknown, by grant uid. Not a retry queue: an entry leaves only
-/// when closing was verified, whatever errors its grant met in between.
+/// The ends of all grants that are open or unknown, by grant uid. Not a retry queue: an entry
+/// leaves only when closing was verified, whatever errors its grant met in between.
 class Deadlines final {
 public:
     /// Sets or moves an end.

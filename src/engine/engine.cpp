@@ -34,15 +34,17 @@ Scope::OnFailure Engine::on_failure(const char* where) {
             std::rethrow_exception(failure);
         } catch (const std::exception& bug) {
             services_.metrics.increment("sallyport_bugs_total");
-            services_.log.error("bug", {{"where", std::string(where)}, {"what", std::string(bug.what())}});
+            services_.log.error("bug",
+                                {{"where", std::string(where)}, {"what", std::string(bug.what())}});
         }
     };
 }
 
 void Engine::declare_metrics(Metrics& metrics) {
-    metrics.declare({.name = "sallyport_overdue_seconds",
-                     .kind = MetricKind::gauge,
-                     .help = "Age of the oldest end whose closing has not been verified; 0: none."});
+    metrics.declare(
+        {.name = "sallyport_overdue_seconds",
+         .kind = MetricKind::gauge,
+         .help = "Age of the oldest end whose closing has not been verified; 0: none."});
     metrics.declare({.name = "sallyport_overdue_grants",
                      .kind = MetricKind::gauge,
                      .help = "Grants past their end whose closing has not been verified."});
@@ -56,9 +58,10 @@ void Engine::declare_metrics(Metrics& metrics) {
     metrics.declare({.name = "sallyport_bugs_total",
                      .kind = MetricKind::counter,
                      .help = "Broken invariants of ours; each stopped one look at one key."});
-    metrics.declare({.name = "sallyport_clock_jumps_total",
-                     .kind = MetricKind::counter,
-                     .help = "Times the wall clock moved against the steady one by more than 2 s."});
+    metrics.declare(
+        {.name = "sallyport_clock_jumps_total",
+         .kind = MetricKind::counter,
+         .help = "Times the wall clock moved against the steady one by more than 2 s."});
     metrics.declare({.name = "sallyport_loop_turn_seconds_max",
                      .kind = MetricKind::gauge,
                      .help = "The longest turn of the loop since the last second."});
@@ -69,10 +72,12 @@ void Engine::declare_metrics(Metrics& metrics) {
 
 void Engine::start() {
     services_.store.on_change([this](const ObjectRef& ref) { on_change(ref); });
-    for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_}) scope_.start(queue->run_timers());
+    for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_})
+        scope_.start(queue->run_timers());
     scope_.start(work(account_queue_, &Engine::look_at_account));
     for (int i = 0; i < 4; ++i) scope_.start(work(policy_queue_, &Engine::look_at_policy));
-    for (int i = 0; i < settings_.flows_at_once; ++i) scope_.start(work(grant_queue_, &Engine::look_at_grant));
+    for (int i = 0; i < settings_.flows_at_once; ++i)
+        scope_.start(work(grant_queue_, &Engine::look_at_grant));
     scope_.start(run_deadlines());
     if (caches_filled()) fill();
 }
@@ -83,7 +88,8 @@ bool Engine::caches_filled() const {
 
 std::string Engine::waiting_for() const {
     for (const Kind kind : all_kinds) {
-        if (!services_.store.synced(kind)) return fmt::format("the first list of {}", to_text(kind));
+        if (!services_.store.synced(kind))
+            return fmt::format("the first list of {}", to_text(kind));
     }
     return first_look_done_ ? "" : "the first look at every record";
 }
@@ -116,9 +122,7 @@ void Engine::on_change(const ObjectRef& ref) {
     }
     if (ref.key.name.empty()) return;
     switch (ref.kind) {
-        case Kind::account:
-            account_queue_.add(ref.key.name);
-            break;
+        case Kind::account: account_queue_.add(ref.key.name); break;
         case Kind::policy: on_policy_change(ref.key); break;
         case Kind::grant: on_grant_change(ref.key); break;
         case Kind::record: on_record_change(ref.key.name); break;
@@ -126,10 +130,12 @@ void Engine::on_change(const ObjectRef& ref) {
     }
 }
 
-/// The caches are whole for the first time: everything that exists is looked at once, records first.
+/// The caches are whole for the first time: everything that exists is looked at once, records
+/// first.
 void Engine::fill() {
     filled_ = true;
-    services_.store.each_account([&](const CloudAccount& account) { account_queue_.add(account.meta.key.name); });
+    services_.store.each_account(
+        [&](const CloudAccount& account) { account_queue_.add(account.meta.key.name); });
     services_.store.each_policy([&](const JitPolicy& policy) {
         untold_policies_[policy.account].insert(policy.meta.uid);
         on_policy_change(policy.meta.key);
@@ -145,10 +151,12 @@ void Engine::fill() {
     if (unlooked_.empty()) first_look_done_ = true;
 }
 
-Engine::GrantEntry& Engine::note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id) {
+Engine::GrantEntry& Engine::note_grant(const std::string& uid, const ObjectKey& key,
+                                       std::string_view request_id) {
     GrantEntry& entry = grants_[uid];
     entry.key = key;
-    if (entry.record_name.empty()) entry.record_name = record_name(settings_.owner, key, request_id);
+    if (entry.record_name.empty())
+        entry.record_name = record_name(settings_.owner, key, request_id);
     return entry;
 }
 
@@ -203,7 +211,8 @@ void Engine::on_policy_change(const ObjectKey& key) {
         PolicyEntry& entry = policies_[policy->meta.uid];
         entry.key = key;
         for (const auto& [uid, grant] : grants_) {
-            if (grant.active && grant.policy_uid == policy->meta.uid) entry.active_grants.insert(uid);
+            if (grant.active && grant.policy_uid == policy->meta.uid)
+                entry.active_grants.insert(uid);
         }
         policy_uids_[key] = policy->meta.uid;
         policy_queue_.add(policy->meta.uid);
@@ -259,7 +268,9 @@ Task<void> Engine::work(KeyQueue& queue,
         } catch (const std::exception& bug) {
             // One poisonous object must not stop the closing of all others.
             services_.metrics.increment("sallyport_bugs_total");
-            services_.log.error("bug", {{"where", std::string("look")}, {"key", key}, {"what", std::string(bug.what())}});
+            services_.log.error(
+                "bug",
+                {{"where", std::string("look")}, {"key", key}, {"what", std::string(bug.what())}});
             broken = true;
         }
         if (broken) again = 60s;
@@ -270,8 +281,10 @@ Task<void> Engine::work(KeyQueue& queue,
 }
 
 void Engine::tick(Timestamp now) {
-    services_.metrics.set("sallyport_overdue_seconds", {}, static_cast<double>(deadlines_.oldest_overdue(now).count()));
-    services_.metrics.set("sallyport_overdue_grants", {}, static_cast<double>(deadlines_.overdue(now)));
+    services_.metrics.set("sallyport_overdue_seconds", {},
+                          static_cast<double>(deadlines_.oldest_overdue(now).count()));
+    services_.metrics.set("sallyport_overdue_grants", {},
+                          static_cast<double>(deadlines_.overdue(now)));
     services_.metrics.set("sallyport_open_ends", {}, static_cast<double>(deadlines_.size()));
     const std::chrono::duration<double> turn = services_.loop.take_longest_turn();
     services_.metrics.set("sallyport_loop_turn_seconds_max", {}, turn.count());
@@ -279,9 +292,12 @@ void Engine::tick(Timestamp now) {
     if (last_tick_) {
         const auto wall_passed = now - last_tick_->first;
         const auto steady_passed = std::chrono::floor<seconds>(steady - last_tick_->second);
-        if (wall_passed - steady_passed > jump_tolerance || steady_passed - wall_passed > jump_tolerance) {
+        if (wall_passed - steady_passed > jump_tolerance ||
+            steady_passed - wall_passed > jump_tolerance) {
             services_.metrics.increment("sallyport_clock_jumps_total");
-            services_.log.warn("clock.jumped", {{"seconds", static_cast<std::int64_t>((wall_passed - steady_passed).count())}});
+            services_.log.warn(
+                "clock.jumped",
+                {{"seconds", static_cast<std::int64_t>((wall_passed - steady_passed).count())}});
             wake_lanes();
             for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
         }
@@ -290,8 +306,8 @@ void Engine::tick(Timestamp now) {
     watch_clock();
 }
 
-/// While the clocks are out of step nothing may open; an idle API server would not tell when they agree
-/// again, so it is asked.
+/// While the clocks are out of step nothing may open; an idle API server would not tell when they
+/// agree again, so it is asked.
 void Engine::watch_clock() {
     const bool in_step = !nothing_opens(nullptr);
     if (in_step != clock_in_step_) {

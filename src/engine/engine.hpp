@@ -15,9 +15,9 @@
 #include "engine/services.hpp"
 #include "plan/life/plan.hpp"
 
-/// The imperative shell: it observes, plans, applies the next steps, follows them to their end, and plans
-/// again until the plan is empty. Two keys: the grant (decision, record, hold, proof, status) and the lane
-/// (one NSG's changes). A watch event only ever puts a key in a queue.
+/// The imperative shell: it observes, plans, applies the next steps, follows them to their end, and
+/// plans again until the plan is empty. Two keys: the grant (decision, record, hold, proof, status)
+/// and the lane (one NSG's changes). A watch event only ever puts a key in a queue.
 namespace sallyport::engine {
 
 struct Settings {
@@ -64,7 +64,7 @@ private:
         std::string requester;
         std::set<NsgId> claimed;
         GrantStatus published;
-        bool active = false;  ///< has a record that is not closed
+        bool active = false;    ///< has a record that is not closed
         bool followed = false;  ///< this process created the record
         int failures = 0;
     };
@@ -88,7 +88,8 @@ private:
     void on_policy_change(const ObjectKey& key);
     void nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid);
     void fill();
-    GrantEntry& note_grant(const std::string& uid, const ObjectKey& key, std::string_view request_id);
+    GrantEntry& note_grant(const std::string& uid, const ObjectKey& key,
+                           std::string_view request_id);
     void note_active(const std::string& uid, GrantEntry& entry, const AccessRecord* record);
     void wake_lanes();
     void told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
@@ -97,7 +98,8 @@ private:
     void tick(Timestamp now);
     void watch_clock();
     Task<void> ask_time();
-    Task<void> work(KeyQueue& queue, Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
+    Task<void> work(KeyQueue& queue,
+                    Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
     Scope::OnFailure on_failure(const char* where);
 
     // grant_flow.cpp
@@ -118,11 +120,14 @@ private:
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
-    void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy, Account& account);
-    static std::optional<access::Problem> lockdown_missing(const std::string& uid, PolicyEntry& entry,
-                                                           Account& account);
+    void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
+                        Account& account);
+    static std::optional<access::Problem> lockdown_missing(const std::string& uid,
+                                                           PolicyEntry& entry, Account& account);
     PolicyStatus describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
                           Account* account, const std::vector<access::Problem>& preflight);
+    void judge_ports(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
+                     Account& account, PolicyStatus& status);
 
     // account_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
@@ -131,11 +136,12 @@ private:
     Settings settings_;
     Records records_;
     Deadlines deadlines_;
-    std::unordered_map<std::string, GrantEntry> grants_;    ///< by uid
-    std::map<ObjectKey, std::string> grant_uids_;           ///< the newest uid under a key
+    std::unordered_map<std::string, GrantEntry> grants_;     ///< by uid
+    std::map<ObjectKey, std::string> grant_uids_;            ///< the newest uid under a key
     std::unordered_map<std::string, PolicyEntry> policies_;  ///< by uid
     std::map<ObjectKey, std::string> policy_uids_;
-    std::map<std::pair<std::string, std::string>, std::set<std::string>> active_;  ///< (policy uid, user)
+    std::map<std::pair<std::string, std::string>, std::set<std::string>>
+        active_;                                                ///< (policy uid, user)
     std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
     bool filled_ = false;
     bool first_look_done_ = false;

@@ -5,8 +5,8 @@
 #include "engine/engine.hpp"
 #include "plan/life/ends.hpp"
 
-// Key 1: the grant. Observe, decide, judge, plan; tell the deadlines and the lanes before any I/O; then the
-// steps on the API server; the status last.
+// Key 1: the grant. Observe, decide, judge, plan; tell the deadlines and the lanes before any I/O;
+// then the steps on the API server; the status last.
 namespace sallyport::engine {
 namespace {
 
@@ -18,16 +18,19 @@ constexpr seconds clock_difference_max{30};
 
 /// Whether a step's effect is known here at once; else the watch tells when it has come about.
 bool observed_at_once(const life::StoreStep& step) {
-    return std::holds_alternative<life::CreateRecord>(step) || std::holds_alternative<life::UpdateRecord>(step);
+    return std::holds_alternative<life::CreateRecord>(step) ||
+           std::holds_alternative<life::UpdateRecord>(step);
 }
 
 Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
-    return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id), now](AccessRecord& r) {
+    return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id),
+            now](AccessRecord& r) {
         auto rule = std::ranges::find_if(r.rules, [&](const RecordedRule& each) {
             return each.nsg == nsg && each.content == step.content;
         });
         if (rule == r.rules.end()) {
-            r.rules.push_back({.nsg = nsg, .content = step.content, .n = step.n, .name = step.rule.name});
+            r.rules.push_back(
+                {.nsg = nsg, .content = step.content, .n = step.n, .name = step.rule.name});
             rule = std::prev(r.rules.end());
         }
         const auto same = [&](const WriteRecord& w) { return w.client_request_id == request_id; };
@@ -37,7 +40,8 @@ Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Ti
         rule->priority = step.rule.priority;
         ++rule->openings;
         if (step.repair) ++rule->repairs;
-        rule->writes.push_back({.client_request_id = request_id, .effect = step.effect, .started = now});
+        rule->writes.push_back(
+            {.client_request_id = request_id, .effect = step.effect, .started = now});
         if (!r.opening_at) r.opening_at = now;
     };
 }
@@ -58,18 +62,22 @@ struct Engine::Observed {
 
 std::optional<access::Problem> Engine::nothing_opens(const Account* account) const {
     const auto offset = services_.store.clock_offset();
-    if (!offset) return access::Problem{"ClockUnknown", "the API server's time has not been heard yet"};
+    if (!offset)
+        return access::Problem{"ClockUnknown", "the API server's time has not been heard yet"};
     if (*offset > clock_difference_max || *offset < -clock_difference_max) {
-        return access::Problem{
-            "ClockOutOfStep",
-            fmt::format("this machine's clock and the API server's differ by {}, more than {}; nothing opens until "
-                        "they agree",
-                        format_duration(*offset < 0s ? -*offset : *offset), format_duration(clock_difference_max))};
+        return access::Problem{"ClockOutOfStep",
+                               fmt::format("this machine's clock and the API server's differ by "
+                                           "{}, more than {}; nothing opens until "
+                                           "they agree",
+                                           format_duration(*offset < 0s ? -*offset : *offset),
+                                           format_duration(clock_difference_max))};
     }
     if (!account) return std::nullopt;
     if (!account->problems().empty()) return account->problems().front();
-    if (const auto& trouble = const_cast<Account*>(account)->trouble(); trouble && !account->swept()) {
-        return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason, trouble->message};
+    if (const auto& trouble = const_cast<Account*>(account)->trouble();
+        trouble && !account->swept()) {
+        return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason,
+                               trouble->message};
     }
     if (const auto& blocked = const_cast<Account*>(account)->ledger().blocked()) {
         return access::Problem{"LedgerBlocked", *blocked};
@@ -86,8 +94,9 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
     if (grant && grant->meta.uid == uid) view.asked.grant = grant;
 
     std::optional<AccessRecord> record = records_.find(entry.record_name);
-    view.record_known = store.synced(Kind::record) &&
-                        !store.undecodable({Kind::record, {std::string(operator_namespace), entry.record_name}});
+    view.record_known =
+        store.synced(Kind::record) &&
+        !store.undecodable({Kind::record, {std::string(operator_namespace), entry.record_name}});
     if (record && record->grant_uid == uid) {
         out.record = std::move(record);
         view.record = &*out.record;
@@ -97,9 +106,10 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
         view.asked.record = out.other_record ? &*out.other_record : nullptr;
     }
 
-    const ObjectKey policy_key = view.record          ? view.record->policy
-                                 : view.asked.grant ? ObjectKey{entry.key.ns, view.asked.grant->policy}
-                                                    : ObjectKey{};
+    const ObjectKey policy_key = view.record ? view.record->policy
+                                 : view.asked.grant
+                                     ? ObjectKey{entry.key.ns, view.asked.grant->policy}
+                                     : ObjectKey{};
     const JitPolicy* policy = nullptr;
     if (store.synced(Kind::policy) && !store.undecodable({Kind::policy, policy_key})) {
         policy = store.policy(policy_key);
@@ -109,7 +119,9 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
             if (known != policies_.end()) view.asked.standing = known->second.standing;
         }
     }
-    const std::string account_name = view.record ? view.record->account : policy ? policy->account : "";
+    const std::string account_name = view.record ? view.record->account
+                                     : policy    ? policy->account
+                                                 : "";
     if (store.synced(Kind::account) && !store.undecodable({Kind::account, {"", account_name}})) {
         view.asked.account = store.account(account_name);
     }
@@ -119,7 +131,8 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
     view.asked.nothing_opens = nothing_opens(out.account);
     if (view.asked.grant && view.asked.grant->stamp && policy) {
         const auto same = active_.find({policy->meta.uid, view.asked.grant->stamp->user});
-        view.asked.active_of_requester = same == active_.end() ? 0 : static_cast<int>(same->second.size());
+        view.asked.active_of_requester =
+            same == active_.end() ? 0 : static_cast<int>(same->second.size());
     }
     if (!out.account) return;
     if (out.account->swept()) view.asked.topology = &out.account->topology();
@@ -145,7 +158,8 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
         view.lanes.push_back(lane.report(uid));
         view.lanes_settled = view.lanes_settled && !lane.unsettled(uid);
         all_read = all_read && lane.observed();
-        if (lane.observed()) oldest = std::min(oldest.value_or(SteadyTime::max()), lane.observed()->read_sent);
+        if (lane.observed())
+            oldest = std::min(oldest.value_or(SteadyTime::max()), lane.observed()->read_sent);
     }
     view.observed = &out.account->observations();
     if (oldest && all_read) {
@@ -158,7 +172,8 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
                                        .uid = uid,
                                        .not_before = std::move(not_before),
                                        .grants_from = out.account->account().bands.grants.from};
-    view.proof = path::judge(question, out.account->topology(), out.account->observations(), settings_.owner);
+    view.proof = path::judge(question, out.account->topology(), out.account->observations(),
+                             settings_.owner);
 }
 
 void Engine::set_end(const std::string& uid, const std::optional<Timestamp>& end) {
@@ -169,14 +184,15 @@ void Engine::set_end(const std::string& uid, const std::optional<Timestamp>& end
     }
 }
 
-void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account, life::Plan& plan) {
+void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account,
+                        life::Plan& plan) {
     if (!account || !plan.claims_known) return;
     for (const NsgId& nsg : std::exchange(entry.claimed, {})) {
         Lane* lane = account->find_lane(nsg);
         if (lane && !plan.claims.contains(nsg)) lane->withdraw_grant(uid);
     }
-    // Owed, and nothing is claimed: what it wants cannot be told before the networks are read, and a
-    // rule of it that an earlier process wrote is not nobody's.
+    // Owed, and nothing is claimed: what it wants cannot be told before the networks are read, and
+    // a rule of it that an earlier process wrote is not nobody's.
     const bool is_owed = plan.end && !plan.closing;
     bool all_told = !is_owed || !plan.claims.empty();
     for (auto& [nsg, claim] : plan.claims) {
@@ -221,8 +237,8 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         Result<void> done = co_await apply(uid, std::move(step));
         if (done) continue;
         services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
-        services_.log.warn("grant.step_failed",
-                           {{"grant", fmt::format("{}", grants_[uid].key)}, {"error", done.error().message}});
+        services_.log.warn("grant.step_failed", {{"grant", fmt::format("{}", grants_[uid].key)},
+                                                 {"error", done.error().message}});
         co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
                                services_.random.fraction());
     }
@@ -293,18 +309,20 @@ Task<Result<void>> Engine::apply(std::string uid, life::StoreStep step) {
 Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
     Account* account = find_account(record.account);
     if (!account) co_return unavailable("the account is not set up yet");
-    LedgerEvent decided{.record = record.meta.key.name,
-                        .event = "grant.decided",
-                        .detail = fmt::format("grant={} uid={} requester={} digest={} latestEnd={}", record.grant,
-                                              record.grant_uid, record.requester.user, record.request_digest,
-                                              format_rfc3339(record.latest_end))};
+    LedgerEvent decided{
+        .record = record.meta.key.name,
+        .event = "grant.decided",
+        .detail = fmt::format("grant={} uid={} requester={} digest={} latestEnd={}", record.grant,
+                              record.grant_uid, record.requester.user, record.request_digest,
+                              format_rfc3339(record.latest_end))};
     Result<std::uint64_t> seq = co_await account->ledger().commit(std::move(decided));
     if (!seq) co_return std::move(seq).error().context("journal the decision");
     record.journal_seq = *seq;
     const std::string name = record.meta.key.name;
     Result<AccessRecord> stored = co_await records_.create(std::move(record));
     if (!stored && stored.error().kind == ErrorKind::conflict) {
-        // Somebody was first: what is there decides (DESIGN 4.5), whether it is ours or another uid's.
+        // Somebody was first: what is there decides (DESIGN 4.5), whether it is ours or another
+        // uid's.
         Result<std::optional<AccessRecord>> there = co_await services_.store.read_record(name);
         if (!there) co_return std::move(there).error();
         co_return Result<void>();
@@ -331,9 +349,9 @@ Task<Result<void>> Engine::update_record(std::string uid, life::UpdateRecord ste
     if (Account* account = find_account(entry.account)) {
         account->ledger().note({.record = name, .event = step.event, .detail = step.detail});
     }
-    services_.log.info("grant.recorded", {{"grant", fmt::format("{}", entry.key)},
-                                          {"change", step.event},
-                                          {"detail", step.detail}});
+    services_.log.info(
+        "grant.recorded",
+        {{"grant", fmt::format("{}", entry.key)}, {"change", step.event}, {"detail", step.detail}});
     co_return Result<void>();
 }
 
@@ -345,13 +363,15 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
                         std::move(problem->reason)};
     }
     Ledger& ledger = find_account(account)->ledger();
-    LedgerEvent event{.record = {},
-                      .event = "rule.put",
-                      .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg, step.rule.name,
-                                            step.rule.priority, step.reason, request_id)};
+    LedgerEvent event{
+        .record = {},
+        .event = "rule.put",
+        .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg,
+                              step.rule.name, step.rule.priority, step.reason, request_id)};
     if (step.of == MarkKind::grant) {
         const auto entry = grants_.find(step.uid);
-        if (entry == grants_.end()) co_return Error{ErrorKind::conflict, "the grant is not known any more"};
+        if (entry == grants_.end())
+            co_return Error{ErrorKind::conflict, "the grant is not known any more"};
         const ObjectKey key = entry->second.key;
         event.record = entry->second.record_name;
         Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
@@ -359,7 +379,8 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         const std::optional<AccessGrant>& grant = *live;
         if (!grant || grant->meta.uid != step.uid || grant->meta.deleted || grant->revoked) {
             grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
-            co_return Error{ErrorKind::conflict, "the grant was deleted, replaced or revoked before its opening"};
+            co_return Error{ErrorKind::conflict,
+                            "the grant was deleted, replaced or revoked before its opening"};
         }
         Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
@@ -382,7 +403,8 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
 }
 
 /// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
-bool Engine::is_exhausted(const AccessRecord& record, const NsgId& nsg, const nsg::Step& step) const {
+bool Engine::is_exhausted(const AccessRecord& record, const NsgId& nsg,
+                          const nsg::Step& step) const {
     const JitPolicy* policy = services_.store.policy(record.policy);
     const int allowed = policy && !policy->repair_open ? 0 : life::reopenings_max;
     return std::ranges::any_of(record.rules, [&](const RecordedRule& rule) {
@@ -390,12 +412,13 @@ bool Engine::is_exhausted(const AccessRecord& record, const NsgId& nsg, const ns
     });
 }
 
-void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {
+void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
+                         const WriteEnd& end) {
     const bool left = end.started != Timestamp{};
-    const std::string outcome = !left         ? "NotSent"
-                                : !end.ended  ? "Unknown"
-                                : end.error   ? "Failed"
-                                              : "Succeeded";
+    const std::string outcome = !left        ? "NotSent"
+                                : !end.ended ? "Unknown"
+                                : end.error  ? "Failed"
+                                             : "Succeeded";
     std::string record;
     if (const auto entry = grants_.find(step.uid); entry != grants_.end()) {
         record = entry->second.record_name;
@@ -406,7 +429,9 @@ void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg
                     return w.client_request_id == end.request_id;
                 });
                 if (write == rule.writes.end()) {
-                    rule.writes.push_back({.client_request_id = end.request_id, .effect = step.effect, .started = end.started});
+                    rule.writes.push_back({.client_request_id = end.request_id,
+                                           .effect = step.effect,
+                                           .started = end.started});
                     write = std::prev(rule.writes.end());
                 }
                 write->operation_url = end.operation_url;
@@ -420,11 +445,12 @@ void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg
                                                                      : "rule.neutralised";
     const std::string error = end.error ? end.error->message : std::string();
     if (Account* mine = find_account(account); mine && left) {
-        mine->ledger().note({.record = record,
-                             .event = std::string(what),
-                             .detail = fmt::format("nsg={} rule={} reason={} outcome={} request={}{}", nsg, step.rule.name,
-                                                   step.reason, outcome, end.request_id,
-                                                   error.empty() ? "" : " error=" + error)});
+        mine->ledger().note(
+            {.record = record,
+             .event = std::string(what),
+             .detail = fmt::format("nsg={} rule={} reason={} outcome={} request={}{}", nsg,
+                                   step.rule.name, step.reason, outcome, end.request_id,
+                                   error.empty() ? "" : " error=" + error)});
     }
     services_.log.write(end.error ? Level::warn : Level::info, what,
                         {{"nsg", nsg.text()},

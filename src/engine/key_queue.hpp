@@ -10,9 +10,10 @@
 
 namespace sallyport::engine {
 
-/// Keys that want to be looked at. Requests for one key merge and the earliest time wins; a key that is
-/// being looked at stays pending until that look has ended. Nothing says why a key is here, so nobody
-/// can come to depend on it. Urgent keys come before the others; within each, first come, first served.
+/// Keys that want to be looked at. Requests for one key merge and the earliest time wins; a key
+/// that is being looked at stays pending until that look has ended. Nothing says why a key is here,
+/// so nobody can come to depend on it. Urgent keys come before the others; within each, first come,
+/// first served.
 class KeyQueue final {
 public:
     enum class Priority { urgent, normal };

@@ -25,7 +25,9 @@ Scope::OnFailure log_bug(Log& log, std::string nsg) {
         try {
             std::rethrow_exception(failure);
         } catch (const std::exception& bug) {
-            log.error("bug", {{"where", std::string("lane")}, {"nsg", nsg}, {"what", std::string(bug.what())}});
+            log.error(
+                "bug",
+                {{"where", std::string("lane")}, {"nsg", nsg}, {"what", std::string(bug.what())}});
         }
     };
 }
@@ -140,9 +142,8 @@ void Lane::settle() {
 }
 
 nsg::Inputs Lane::inputs() const {
-    nsg::Inputs in{.refused_priorities = refused_priorities_,
-                   .owner = owner_,
-                   .now = services_.clock.now()};
+    nsg::Inputs in{
+        .refused_priorities = refused_priorities_, .owner = owner_, .now = services_.clock.now()};
     if (observed_ && !vanished_) in.observed = &*observed_;
     for (const auto& [uid, claim] : grants_) in.grants.push_back(claim);
     for (const auto& [uid, claim] : policies_) in.policies.push_back(claim);
@@ -198,9 +199,10 @@ bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
 void Lane::start_startable() {
     if (!host_.gateway()) return;
     const std::vector<nsg::Step> steps = nsg::allowed_steps(plan_, host_.account().mode);
-    const bool closing_due = closings_running_ > 0 || std::ranges::any_of(steps, [](const nsg::Step& s) {
-        return s.effect == WriteEffect::closes;
-    });
+    const bool closing_due =
+        closings_running_ > 0 || std::ranges::any_of(steps, [](const nsg::Step& s) {
+            return s.effect == WriteEffect::closes;
+        });
     for (const nsg::Step& step : steps) {
         if (!may_start(step, closing_due)) continue;
         writes_.emplace(lower(step.rule.name), Write{step});
@@ -237,8 +239,8 @@ Task<void> Lane::run() {
         replan();
         start_startable();
         const bool wants_read = read_wanted_ || std::ranges::any_of(writes_, [](const auto& w) {
-            return w.second.ended.has_value();
-        });
+                                    return w.second.ended.has_value();
+                                });
         if (wants_read && !reading_ && host_.gateway() &&
             services_.clock.steady_now() >= read_not_before_) {
             reading_ = true;
@@ -268,7 +270,8 @@ Task<void> Lane::follow(nsg::Step step) {
         done = co_await host_.before_opening(nsg_, step, end.request_id);
         // The looks take time; what they saw must still hold.
         if (done && !still_wanted(step)) {
-            done = Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
+            done =
+                Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
         }
         if (!done) {
             end.ended = services_.clock.now();  // it never left
@@ -314,14 +317,17 @@ Task<Result<void>> Lane::follow_operation(AcceptedWrite accepted, Urgency urgenc
         if (services_.clock.steady_now() >= give_up) {
             co_return unavailable("the operation did not end within 15 min");
         }
-        const SteadyTime next = services_.clock.steady_now() + std::clamp<std::chrono::seconds>(pause, 1s, 30s);
+        const SteadyTime next =
+            services_.clock.steady_now() + std::clamp<std::chrono::seconds>(pause, 1s, 30s);
         co_await services_.clock.sleep_until(next);
-        co_await host_.budget().take(Call::read, urgency == Urgency::closing ? urgency : Urgency::other);
+        co_await host_.budget().take(Call::read,
+                                     urgency == Urgency::closing ? urgency : Urgency::other);
         Result<OperationState> state = co_await host_.gateway()->poll(accepted.operation_url);
         if (!state) {
             // A poll that cannot be read says nothing of the write: the next read of the NSG will.
             const bool gone = state.error().kind == ErrorKind::not_found;
-            if (gone || ++failures == 3) co_return unavailable("the operation cannot be followed: " + state.error().message);
+            if (gone || ++failures == 3)
+                co_return unavailable("the operation cannot be followed: " + state.error().message);
             pause = state.error().retry_after.value_or(1s * failures);
             continue;
         }
@@ -357,9 +363,10 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
     } else {
         react(step, done.error());
     }
-    services_.metrics.increment("sallyport_rule_writes_total",
-                                {nsg::to_text(step.kind), to_text(step.effect),
-                                 done ? std::string_view("succeeded") : to_text(done.error().kind)});
+    services_.metrics.increment(
+        "sallyport_rule_writes_total",
+        {nsg::to_text(step.kind), to_text(step.effect),
+         done ? std::string_view("succeeded") : to_text(done.error().kind)});
     host_.write_ended(nsg_, step, end);
     wake_.set();
     host_.lane_changed({step.uid});
@@ -390,7 +397,8 @@ void Lane::react(const nsg::Step& step, const Error& error) {
         serial_until_ = now + 30s;
         hold_off_until_ = std::max(hold_off_until_, now + delay);
     }
-    const bool locked = error.reason.starts_with("Locked") || error.reason.starts_with("PolicyDenied");
+    const bool locked =
+        error.reason.starts_with("Locked") || error.reason.starts_with("PolicyDenied");
     if (locked && step.kind == nsg::StepKind::remove) {
         locked_until_ = now + lock_belief;
         retry.not_before = now;  // with a tombstone
@@ -398,17 +406,16 @@ void Lane::react(const nsg::Step& step, const Error& error) {
 }
 
 Task<void> Lane::read() {
-    const bool closing = std::ranges::any_of(writes_, [](const auto& w) {
-        return w.second.step.effect == WriteEffect::closes;
-    });
+    const bool closing = std::ranges::any_of(
+        writes_, [](const auto& w) { return w.second.step.effect == WriteEffect::closes; });
     co_await host_.budget().take(Call::read, closing ? Urgency::closing : Urgency::other);
     const SteadyTime sent = services_.clock.steady_now();
     Result<NsgState> state = co_await host_.gateway()->read(nsg_);
     host_.budget().learn(host_.gateway()->quota());
     reading_ = false;
     wake_.set();
-    services_.metrics.increment("sallyport_nsg_reads_total",
-                                {state ? std::string_view("succeeded") : to_text(state.error().kind)});
+    services_.metrics.increment("sallyport_nsg_reads_total", {state ? std::string_view("succeeded")
+                                                                    : to_text(state.error().kind)});
     if (state) {
         read_failures_ = 0;
         state->read_sent = sent;
@@ -424,7 +431,8 @@ Task<void> Lane::read() {
     }
     read_wanted_ = true;
     const Attempt attempt = reaction_to(state.error(), read_failures_++, Urgency::closing);
-    read_not_before_ = services_.clock.steady_now() + next_attempt(attempt, services_.random.fraction());
+    read_not_before_ =
+        services_.clock.steady_now() + next_attempt(attempt, services_.random.fraction());
     services_.log.warn("nsg.read_failed", {{"nsg", nsg_.text()}, {"error", state.error().message}});
 }
 

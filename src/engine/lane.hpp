@@ -32,9 +32,10 @@ public:
     virtual bool policies_complete() const = 0;
     /// A newer read of the NSG was accepted; `state` stays where it is and is replaced in place.
     virtual void read_accepted(const NsgId& nsg, const NsgState* state) = 0;
-    /// The last look before an opening write leaves: grant read live, write recorded, journal and head
-    /// durable. An error: the write must not go out.
-    virtual Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) = 0;
+    /// The last look before an opening write leaves: grant read live, write recorded, journal and
+    /// head durable. An error: the write must not go out.
+    virtual Task<Result<void>> before_opening(NsgId nsg, nsg::Step step,
+                                              std::string request_id) = 0;
     virtual void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) = 0;
     /// What the lane says of these grants and policies may have changed.
     virtual void lane_changed(const std::set<std::string>& uids) = 0;
@@ -43,9 +44,10 @@ protected:
     ~LaneHost() = default;
 };
 
-/// The queue of changes to one NSG: one writer, closings first. It plans all claims on the NSG together
-/// from the newest read, starts what may start, follows each write to its end, reads again, and plans
-/// again until the plan is empty. It never calls a grant's flow; it says that something changed.
+/// The queue of changes to one NSG: one writer, closings first. It plans all claims on the NSG
+/// together from the newest read, starts what may start, follows each write to its end, reads
+/// again, and plans again until the plan is empty. It never calls a grant's flow; it says that
+/// something changed.
 class Lane final {
 public:
     Lane(Services services, LaneHost& host, Owner owner, NsgId nsg);
@@ -120,9 +122,9 @@ private:
     std::map<std::string, Retry> retries_;      ///< by folded rule name
     std::set<int> refused_priorities_;
     std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid
-    SteadyTime locked_until_{};     ///< tombstones instead of removals until then
-    SteadyTime hold_off_until_{};   ///< after a conflict: this lane only, openings
-    SteadyTime serial_until_{};     ///< closings one at a time until then
+    SteadyTime locked_until_{};    ///< tombstones instead of removals until then
+    SteadyTime hold_off_until_{};  ///< after a conflict: this lane only, openings
+    SteadyTime serial_until_{};    ///< closings one at a time until then
     SteadyTime read_not_before_{};
     int read_failures_ = 0;
     bool reading_ = false;

@@ -28,9 +28,10 @@ void Ledger::declare_metrics(Metrics& metrics) {
     metrics.declare({.name = "sallyport_journal_failures_total",
                      .kind = MetricKind::counter,
                      .help = "Failed attempts to write the journal or to advance its head."});
-    metrics.declare({.name = "sallyport_journal_notes_lost_total",
-                     .kind = MetricKind::counter,
-                     .help = "Notes about closings dropped because the journal could not be written."});
+    metrics.declare(
+        {.name = "sallyport_journal_notes_lost_total",
+         .kind = MetricKind::counter,
+         .help = "Notes about closings dropped because the journal could not be written."});
 }
 
 Task<Result<std::uint64_t>> Ledger::commit(LedgerEvent event) {
@@ -58,7 +59,8 @@ Task<Result<void>> Ledger::load() {
     if (head_.seq > tail_.seq) {
         if (services_.journal.readable()) {
             blocked_ = fmt::format(
-                "the ledger's head (seq {}) is beyond the journal (seq {}): entries are missing; restore "
+                "the ledger's head (seq {}) is beyond the journal (seq {}): entries are missing; "
+                "restore "
                 "the journal, or acknowledge the loss by deleting AccessLedger {}",
                 head_.seq, tail_.seq, account_);
             co_return Error{ErrorKind::invalid, *blocked_, "JournalBehindHead"};
@@ -66,10 +68,12 @@ Task<Result<void>> Ledger::load() {
         tail_.seq = head_.seq;
         tail_.hash = head_.hash;
     } else if (head_.seq == tail_.seq && head_.seq > 0 && head_.hash != tail_.hash) {
-        blocked_ = fmt::format("the journal's entry {} is not the one the ledger's head names", tail_.seq);
+        blocked_ =
+            fmt::format("the journal's entry {} is not the one the ledger's head names", tail_.seq);
         co_return Error{ErrorKind::invalid, *blocked_, "JournalForked"};
     }
-    // A valid tail beyond the head was synced just before a crash: it is adopted by the next advance.
+    // A valid tail beyond the head was synced just before a crash: it is adopted by the next
+    // advance.
     loaded_ = true;
     blocked_.reset();
     co_return Result<void>();
@@ -165,12 +169,14 @@ Task<void> Ledger::run() {
             continue;
         }
         services_.metrics.increment("sallyport_journal_failures_total");
-        services_.log.warn("journal.failed", {{"account", account_}, {"error", done.error().message}});
+        services_.log.warn("journal.failed",
+                           {{"account", account_}, {"error", done.error().message}});
         if (written) std::erase_if(batch, [](const Pending& each) { return !each.waiter; });
         refuse(batch, done.error());
         const SteadyTime again =
             services_.clock.steady_now() +
-            next_attempt(reaction_to(unavailable(""), failures_++, Urgency::closing), services_.random.fraction());
+            next_attempt(reaction_to(unavailable(""), failures_++, Urgency::closing),
+                         services_.random.fraction());
         co_await services_.loop.sleep_until(again);
     }
 }

@@ -16,17 +16,18 @@ struct LedgerEvent {
     std::string detail = {};
 };
 
-/// One account's journal and its head, kept in step: entry synced, head advanced, then the caller goes
-/// on to open (DESIGN 4.5). Several openings that come together share one sync and one advance.
-/// Closings are noted, never waited for.
+/// One account's journal and its head, kept in step: entry synced, head advanced, then the caller
+/// goes on to open (DESIGN 4.5). Several openings that come together share one sync and one
+/// advance. Closings are noted, never waited for.
 class Ledger final {
 public:
     Ledger(Services services, std::string account, std::string writer);
 
     /// Durable in the journal and under the head when it returns a value: the entry's seq.
     Task<Result<std::uint64_t>> commit(LedgerEvent event);
-    /// Written down as soon as possible; the head follows within two seconds. Never fails, never waits:
-    /// while the journal cannot be written, notes are kept, up to a bound, then counted as lost.
+    /// Written down as soon as possible; the head follows within two seconds. Never fails, never
+    /// waits: while the journal cannot be written, notes are kept, up to a bound, then counted as
+    /// lost.
     void note(LedgerEvent event);
 
     /// Why nothing may open through this account; nullopt: the ledger is in order.
@@ -54,7 +55,8 @@ private:
     std::optional<std::string> blocked_ = "the ledger has not been read yet";
     JournalEntry tail_;
     LedgerHead head_;  ///< as the API server has it
-    std::optional<AccessLedger> newest_;  ///< the answer to our last advance; the cache lags behind it
+    std::optional<AccessLedger>
+        newest_;  ///< the answer to our last advance; the cache lags behind it
     std::vector<Pending> pending_;
     Event wake_;
     int failures_ = 0;

@@ -13,7 +13,8 @@ using std::chrono::milliseconds;
 
 std::string joined(const std::vector<access::Problem>& problems) {
     std::string all;
-    for (const access::Problem& problem : problems) all += (all.empty() ? "" : "; ") + problem.message;
+    for (const access::Problem& problem : problems)
+        all += (all.empty() ? "" : "; ") + problem.message;
     return all;
 }
 
@@ -23,12 +24,22 @@ std::vector<VmId> machines_of(const access::PolicyStanding& standing) {
     return machines;
 }
 
+void add_condition(PolicyStatus& status, std::string type, Truth truth, access::Problem why) {
+    status.conditions.push_back({.type = std::move(type),
+                                 .status = truth,
+                                 .reason = std::move(why.reason),
+                                 .message = std::move(why.message),
+                                 .observed_generation = status.observed_generation});
+}
+
 }  // namespace
 
-/// Tells every NSG on the ways to the policy's machines what its lockdown wants there. A lockdown that cannot
-/// be worked out now leaves the lanes as they were told.
-void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy, Account& account) {
-    const auto wanted = path::wanted_lockdown(policy, machines_of(*entry.standing), account.topology());
+/// Tells every NSG on the ways to the policy's machines what its lockdown wants there. A lockdown
+/// that cannot be worked out now leaves the lanes as they were told.
+void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
+                            Account& account) {
+    const auto wanted =
+        path::wanted_lockdown(policy, machines_of(*entry.standing), account.topology());
     if (!wanted) {
         if (wanted.error().kind == ErrorKind::invalid) {
             access::PolicyStanding standing = *entry.standing;
@@ -51,7 +62,8 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
             .precedence = policy.network.lockdown.precedence,
             .confirmed = policy.network.lockdown.confirmed,
             .repair = policy.repair_closed,
-            .remove = going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty(),
+            .remove =
+                going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty(),
             .seen_in_place = entry.seen_in_place.contains(nsg)});
     }
     for (const NsgId& nsg : entry.claimed) {
@@ -83,8 +95,8 @@ std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, 
                             fmt::join(mine->cuts, ", "), nsg.name())};
         }
         if (mine == verdicts.end() || !mine->in_place) {
-            missing = access::Problem{"LockdownPending",
-                                      fmt::format("the lockdown is being written on {}", nsg.name())};
+            missing = access::Problem{
+                "LockdownPending", fmt::format("the lockdown is being written on {}", nsg.name())};
         } else {
             entry.seen_in_place.insert(nsg);
         }
@@ -92,17 +104,16 @@ std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, 
     return missing;
 }
 
-PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
-                              Account* account, const std::vector<access::Problem>& preflight) {
-    PolicyStatus status{.observed_generation = policy.meta.generation,
-                        .targets = entry.standing ? static_cast<int>(entry.standing->targets.size()) : 0,
-                        .open_grants = static_cast<int>(entry.active_grants.size())};
-    const auto condition = [&](std::string type, Truth truth, std::string reason, std::string message) {
-        status.conditions.push_back({.type = std::move(type),
-                                     .status = truth,
-                                     .reason = std::move(reason),
-                                     .message = std::move(message),
-                                     .observed_generation = policy.meta.generation});
+PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
+                              const JitPolicy& policy, Account* account,
+                              const std::vector<access::Problem>& preflight) {
+    PolicyStatus status{
+        .observed_generation = policy.meta.generation,
+        .targets = entry.standing ? static_cast<int>(entry.standing->targets.size()) : 0,
+        .open_grants = static_cast<int>(entry.active_grants.size())};
+    const auto condition = [&](std::string type, Truth truth, std::string reason,
+                               std::string message) {
+        add_condition(status, std::move(type), truth, {std::move(reason), std::move(message)});
     };
     const auto rest = [&](std::string_view phase, const access::Problem& problem, bool stalled) {
         status.phase = phase;
@@ -112,12 +123,14 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, 
     };
     if (!account || !entry.standing) {
         rest("Pending",
-             {"AccountNotFound", fmt::format("CloudAccount {} of spec.accountRef is not there", policy.account)},
+             {"AccountNotFound",
+              fmt::format("CloudAccount {} of spec.accountRef is not there", policy.account)},
              !account && services_.clock.now() - policy.meta.created > 2min);
         return status;
     }
     if (!entry.standing->problems.empty()) {
-        rest("Stalled", {entry.standing->problems.front().reason, joined(entry.standing->problems)}, true);
+        rest("Stalled", {entry.standing->problems.front().reason, joined(entry.standing->problems)},
+             true);
         return status;
     }
     if (entry.standing->not_ready) {
@@ -128,8 +141,16 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, 
         status.phase = "Ready";
         condition("Ready", Truth::yes, "Ready", "grants may use this policy");
     }
-    if (!preflight.empty()) condition("Preflight", Truth::no, preflight.front().reason, joined(preflight));
+    if (!preflight.empty())
+        condition("Preflight", Truth::no, preflight.front().reason, joined(preflight));
 
+    judge_ports(uid, entry, policy, *account, status);
+    return status;
+}
+
+/// Adds what the proof says of the policy's ports: the findings, and whether they are closed.
+void Engine::judge_ports(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
+                         Account& account, PolicyStatus& status) {
     std::set<std::string> accepted = entry.active_grants;
     accepted.insert(uid);
     const std::vector<VmId> machines = machines_of(*entry.standing);
@@ -138,47 +159,55 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry, 
                                         .lockdown = policy.network.lockdown,
                                         .accepted_uids = accepted};
     // Nothing is claimed of machines that are not known.
-    bool known = !machines.empty() && account->swept();
+    bool known = !machines.empty() && account.swept();
     bool closed = known;
     for (const path::PortVerdict& verdict :
-         path::judge(question, account->topology(), account->observations(), settings_.owner)) {
+         path::judge(question, account.topology(), account.observations(), settings_.owner)) {
         closed = closed && verdict.state == path::PortState::closed;
         known = known && verdict.state != path::PortState::unknown;
         if (verdict.state != path::PortState::closed) status.findings.push_back(verdict.sentence);
     }
     for (const NsgId& nsg : entry.claimed) {
-        for (const nsg::Finding& finding : account->lane(nsg).last_plan().findings) {
+        for (const nsg::Finding& finding : account.lane(nsg).last_plan().findings) {
             if (finding.uid == uid) status.findings.push_back(finding.message);
         }
     }
-    for (const access::Problem& problem : entry.standing->findings) status.findings.push_back(problem.message);
+    for (const access::Problem& problem : entry.standing->findings)
+        status.findings.push_back(problem.message);
     constexpr std::size_t findings_max = 64;
     if (status.findings.size() > findings_max) status.findings.resize(findings_max);
     const std::string first = status.findings.empty() ? "" : status.findings.front();
-    condition("Closed", closed ? Truth::yes : known ? Truth::no : Truth::unknown,
-              closed ? "Closed" : known ? "Shadowed" : "Unknown",
-              closed  ? "nothing but this policy's grants and exceptions reaches its ports"
-              : known ? first
-                      : "not every rule on the way to this policy's machines has been read");
+    add_condition(status, "Closed",
+                  closed  ? Truth::yes
+                  : known ? Truth::no
+                          : Truth::unknown,
+                  {closed  ? "Closed"
+                   : known ? "Shadowed"
+                           : "Unknown",
+                   closed  ? "nothing but this policy's grants and exceptions reaches its ports"
+                   : known ? first
+                           : "not every rule on the way to this policy's machines has been read"});
     if (status.message.empty() && !closed) status.message = first;
-    return status;
 }
 
 /// Hold and release. Gives what stood in the way, for a retry.
 Task<Result<void>> Engine::settle_policy(std::string uid, JitPolicy policy) {
     const ObjectRef ref{Kind::policy, policy.meta.key};
     PolicyEntry& entry = policies_[uid];
-    const bool ready = entry.standing && entry.standing->problems.empty() && !entry.standing->not_ready;
+    const bool ready =
+        entry.standing && entry.standing->problems.empty() && !entry.standing->not_ready;
     if (ready && !policy.meta.held() && !policy.meta.deleted) {
         co_return co_await services_.store.set_hold(ref, uid, true);
     }
-    if (!policy.meta.deleted || !policy.meta.held() || !entry.active_grants.empty()) co_return Result<void>();
+    if (!policy.meta.deleted || !policy.meta.held() || !entry.active_grants.empty())
+        co_return Result<void>();
     Account* account = find_account(entry.account);
     for (const NsgId& nsg : entry.claimed) {
         Lane* lane = account ? account->find_lane(nsg) : nullptr;
         if (!lane) continue;
         for (const nsg::PolicyVerdict& verdict : lane->last_plan().policies) {
-            if (verdict.uid == uid && !verdict.in_place) co_return Result<void>();  // a removal is under way
+            if (verdict.uid == uid && !verdict.in_place)
+                co_return Result<void>();  // a removal is under way
         }
         if (lane->unsettled(uid) || !lane->observed()) co_return Result<void>();
     }
@@ -226,7 +255,8 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
         }
     }
     PolicyEntry& entry = policies_[uid];
-    const bool changed = !(before == entry.standing) || entry.generation != policy.meta.generation ||
+    const bool changed = !(before == entry.standing) ||
+                         entry.generation != policy.meta.generation ||
                          entry.deleting != policy.meta.deleted.has_value();
     entry.generation = policy.meta.generation;
     entry.deleting = policy.meta.deleted.has_value();

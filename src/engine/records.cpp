@@ -22,7 +22,8 @@ Scope::OnFailure Records::on_failure() {
         try {
             std::rethrow_exception(failure);
         } catch (const std::exception& bug) {
-            log.error("bug", {{"where", std::string("records")}, {"what", std::string(bug.what())}});
+            log.error("bug",
+                      {{"where", std::string("records")}, {"what", std::string(bug.what())}});
         }
     };
 }
@@ -45,7 +46,8 @@ const AccessRecord* Records::stored(const std::string& name) const {
     const AccessRecord* cached = services_.store.record(name);
     const auto it = newest_.find(name);
     if (it == newest_.end()) return cached;
-    if (cached && !is_newer(it->second.meta.resource_version, cached->meta.resource_version)) return cached;
+    if (cached && !is_newer(it->second.meta.resource_version, cached->meta.resource_version))
+        return cached;
     return &it->second;
 }
 

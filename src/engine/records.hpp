@@ -11,13 +11,14 @@
 namespace sallyport::engine {
 
 /// Changes to the status of records. A grant's flow and its lanes all write there; this puts their
-/// changes in one order for each record, merges those that come together into one write, and applies
-/// them again on a fresh read when somebody else was faster.
+/// changes in one order for each record, merges those that come together into one write, and
+/// applies them again on a fresh read when somebody else was faster.
 class Records final {
 public:
     using Change = std::function<void(AccessRecord&)>;
 
-    explicit Records(Services services) : services_(services), scope_(services.loop, on_failure()) {}
+    explicit Records(Services services)
+        : services_(services), scope_(services.loop, on_failure()) {}
 
     /// The newest version known (the answer to our last write, or the cache) with deferred changes
     /// applied; nullopt: there is none.

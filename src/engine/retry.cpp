@@ -12,8 +12,8 @@ using std::chrono::milliseconds;
 milliseconds next_attempt(const Attempt& attempt, double fraction) {
     const int doublings = std::clamp(attempt.attempt, 0, 20);
     const auto full = std::min<milliseconds>(attempt.ceiling, attempt.base * (1LL << doublings));
-    const auto jittered = milliseconds(static_cast<milliseconds::rep>(
-        static_cast<double>(full.count()) * (0.5 + fraction / 2)));
+    const auto jittered = milliseconds(
+        static_cast<milliseconds::rep>(static_cast<double>(full.count()) * (0.5 + fraction / 2)));
     if (attempt.retry_after) return std::max<milliseconds>(*attempt.retry_after, jittered);
     return jittered;
 }

@@ -7,7 +7,8 @@
 
 namespace sallyport::engine {
 
-/// How long to wait before the next try; plain arithmetic, the jitter's fraction in [0,1) is passed in.
+/// How long to wait before the next try; plain arithmetic, the jitter's fraction in [0,1) is passed
+/// in.
 struct Attempt {
     int attempt = 0;  ///< 0 for the first retry
     std::chrono::milliseconds base = std::chrono::seconds(1);
@@ -19,8 +20,8 @@ std::chrono::milliseconds next_attempt(const Attempt& attempt, double fraction);
 
 enum class Urgency { closing, opening, other };
 
-/// The reaction that an error's kind names (STYLE 3.1). Closings are retried without end and never wait
-/// longer than 30 s, whatever the kind.
+/// The reaction that an error's kind names (STYLE 3.1). Closings are retried without end and never
+/// wait longer than 30 s, whatever the kind.
 Attempt reaction_to(const Error& error, int attempt, Urgency urgency);
 
 }  // namespace sallyport::engine

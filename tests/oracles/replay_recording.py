@@ -3,8 +3,9 @@
 
 usage: replay_recording.py AZURE_SIM CASSETTE [--random REGEX]
 
-Fails on every difference that replay.py prints, but for those that match REGEX: values that Azure makes at random and
-that the recording happens to hold."""
+Fails on every difference that replay.py prints, but for those that match REGEX: values that Azure
+makes at random and that the recording happens to hold.
+"""
 import os
 import re
 import subprocess
@@ -24,8 +25,11 @@ def main():
     program, cassette = sys.argv[1:3]
     random = re.compile(sys.argv[4]) if sys.argv[3:4] == ["--random"] else None
     with azure_sim(program, "--accept-any-token") as sim:
-        run = subprocess.run([sys.executable, os.path.join(HERE, "replay.py"), cassette, sim.url, sim.ca],
-                             stdout=subprocess.PIPE, text=True)
+        run = subprocess.run(
+            [sys.executable, os.path.join(HERE, "replay.py"), cassette, sim.url, sim.ca],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     print(run.stdout)
     if not re.search(r"^replayed [1-9]\d*, ", run.stdout, re.M):
         sys.exit("nothing was replayed")

@@ -59,8 +59,7 @@ public:
     /// The NSG has these rules and no others, once `settle` was called.
     void put_nsg(const std::string& name, const json& rules) {
         const json body = {{"location", "westeurope"}, {"properties", {{"securityRules", rules}}}};
-        const auto answer =
-            send("PUT", network_id("networkSecurityGroups", name), body.dump());
+        const auto answer = send("PUT", network_id("networkSecurityGroups", name), body.dump());
         REQUIRE_MESSAGE(answer.status / 100 == 2, answer.body, " to ", body.dump());
     }
 

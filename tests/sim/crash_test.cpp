@@ -9,14 +9,15 @@ using namespace sallyport;
 using namespace sallyport::sim;
 using namespace std::chrono_literals;
 
-// A crash at every call that the operator makes. The undisturbed run tells which calls there are; then each is
-// the last one of a process, in three ways, and the next process must bring everything to the same end.
+// A crash at every call that the operator makes. The undisturbed run tells which calls there are;
+// then each is the last one of a process, in three ways, and the next process must bring everything
+// to the same end.
 namespace {
 
 enum class Way {
-    before_it_left,   ///< the server never saw it
-    before_its_reply, ///< carried out, and nobody heard of it
-    after_its_reply,  ///< heard, and what followed in the same turn was handed over as well
+    before_it_left,    ///< the server never saw it
+    before_its_reply,  ///< carried out, and nobody heard of it
+    after_its_reply,   ///< heard, and what followed in the same turn was handed over as well
 };
 constexpr Way all_ways[] = {Way::before_it_left, Way::before_its_reply, Way::after_its_reply};
 constexpr const char* name_of(Way way) {
@@ -94,9 +95,10 @@ public:
     std::string told() {
         std::string text = "script " + script_.name + "\n";
         if (crash_) {
-            text += fmt::format("seed {}, crash at call {} ({}), {}, down for {} s\n", world.seed, crash_->call,
-                                crash_->call < world.calls.size() ? world.calls[crash_->call] : "not reached",
-                                name_of(crash_->way), crash_->down.count());
+            text += fmt::format(
+                "seed {}, crash at call {} ({}), {}, down for {} s\n", world.seed, crash_->call,
+                crash_->call < world.calls.size() ? world.calls[crash_->call] : "not reached",
+                name_of(crash_->way), crash_->down.count());
         }
         return text + world.story();
     }
@@ -149,7 +151,8 @@ private:
         }
         watch();
     }
-    /// Fine while something may change, coarse while it waits for what may still land to have landed.
+    /// Fine while something may change, coarse while it waits for what may still land to have
+    /// landed.
     std::chrono::milliseconds pace() {
         if (next_act_ < script_.acts.size()) return 250ms;
         return reaches_ || world.time.loop.steady_now() < busy_until_ ? 500ms : 5s;
@@ -195,8 +198,8 @@ private:
     std::optional<Timestamp> last_reached_;
 };
 
-/// All three ways at every call take minutes: they run when SALLYPORT_ALL_CRASHES is set. Else it is one way for
-/// every `stride`-th call, in turn, so that all ways and all kinds of calls come up.
+/// All three ways at every call take minutes: they run when SALLYPORT_ALL_CRASHES is set. Else it
+/// is one way for every `stride`-th call, in turn, so that all ways and all kinds of calls come up.
 void crash_everywhere(const Script& script, bool from_the_start, std::size_t stride) {
     const bool all = std::getenv("SALLYPORT_ALL_CRASHES") != nullptr;
     Run undisturbed(script, std::nullopt);

@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 // What other people do to rules, policies and accounts while grants are open.
 namespace {
 
-const std::string policy_path = "/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh";
+const std::string policy_path =
+    "/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh";
 const std::string account_path = "/apis/sallyport.dev/v1alpha1/cloudaccounts/prod";
 
 bool none_left(World& world) { return world.our_rules().empty(); }
@@ -38,7 +39,8 @@ TEST_CASE("drift: a rule that somebody widened is put back within a sweep") {
     world.run_for(2s);
 
     const auto back = [&] {
-        return find_rule(world, "nsg-web01/" + name).at("properties").at("sourceAddressPrefix") != "*";
+        return find_rule(world, "nsg-web01/" + name).at("properties").at("sourceAddressPrefix") !=
+               "*";
     };
     REQUIRE_TOLD(world, world.run_until(back, 65s));
     world.run_for(10s);
@@ -83,7 +85,8 @@ TEST_CASE("drift: a foreign rule in front that opens a closed port is named on t
     for (const char* nsg : {"nsg-subnet", "nsg-web01"}) {
         put_rule(world, nsg, "sesame", a_rule(150, "Allow", "*"));
     }
-    REQUIRE_TOLD(world, world.run_until([&] { return says(world.policy("web-ssh"), "sesame"); }, 65s));
+    REQUIRE_TOLD(world,
+                 world.run_until([&] { return says(world.policy("web-ssh"), "sesame"); }, 65s));
     CHECK(condition(world.policy("web-ssh"), "Closed").value("reason", "") == "Shadowed");
     CHECK_FALSE(find_rule(world, "nsg-web01/sesame").is_null());
     CHECK(world.log.errors == 0);
@@ -108,12 +111,14 @@ TEST_CASE("a policy that no longer names the grant's source closes it within a s
     World world;
     start_ready(world);
     open_grant(world, "a", "1h");
-    patch(world, policy_path, {{"spec", {{"network", {{"sources", {{"within", {"198.51.103.0/24"}}}}}}}}});
+    patch(world, policy_path,
+          {{"spec", {{"network", {{"sources", {{"within", {"198.51.103.0/24"}}}}}}}}});
     REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "PolicyNarrowed"; }, 60s));
     CHECK(none_left(world));
 
     // Widened again, it stays closed.
-    patch(world, policy_path, {{"spec", {{"network", {{"sources", {{"within", {"198.51.100.0/22"}}}}}}}}});
+    patch(world, policy_path,
+          {{"spec", {{"network", {{"sources", {{"within", {"198.51.100.0/22"}}}}}}}}});
     world.run_for(2min);
     CHECK_TOLD(world, none_left(world));
     CHECK(world.log.errors == 0);
@@ -216,11 +221,13 @@ TEST_CASE("a rule with our mark and no record is removed; another owner's is lef
     const std::string uid = "11111111-2222-4333-8444-555555555555";
     std::vector<std::string> names;
     for (const Owner& owner : {ours, others}) {
-        const Mark mark{.owner = owner.text(), .uid = uid, .end = world.now() + 1h, .subject = "x/y"};
+        const Mark mark{
+            .owner = owner.text(), .uid = uid, .end = world.now() + 1h, .subject = "x/y"};
         json rule = a_rule(owner == ours ? 300 : 301, "Allow", alice_at);
         rule.at("properties")["description"] = mark.text();
         names.push_back(RuleName::of(owner, uid, 0).text());
-        for (const char* nsg : {"nsg-subnet", "nsg-web01"}) put_rule(world, nsg, names.back(), rule);
+        for (const char* nsg : {"nsg-subnet", "nsg-web01"})
+            put_rule(world, nsg, names.back(), rule);
     }
     world.run_for(70s);
     for (const char* nsg : {"nsg-subnet/", "nsg-web01/"}) {

@@ -90,7 +90,8 @@ TEST_CASE("W3: a grant deleted while it opens is closed before it goes, and neve
     check_clean(world, foreign);
 }
 
-TEST_CASE("W3: deleted while Azure is unreachable, a grant stays Terminating and goes when closed") {
+TEST_CASE(
+    "W3: deleted while Azure is unreachable, a grant stays Terminating and goes when closed") {
     World world;
     start_ready(world);
     const std::string foreign = world.foreign_rules();

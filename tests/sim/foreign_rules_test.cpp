@@ -62,10 +62,10 @@ json a_foreign_rule(Random& random) {
         in["destinationPortRange"] = random.one_in(2) ? "22" : "*";
     }
     const std::string ended = "end=2026-11-21T06:00:00Z seq=1 payments/g0";
-    const std::string text = random.of<std::string>(
-        {"", "managed by terraform \u00e9 \"quoted\"",
-         "sallyport/1 owner=aaaaaaaa grant=g0 " + ended,
-         "sallyport/1 owner=k7f2m3qa grant=g0 " + ended, "sallyport/1 owner=k7f2m3qa"});
+    const std::string text = random.of<std::string>({"", "managed by terraform \u00e9 \"quoted\"",
+                                                     "sallyport/1 owner=aaaaaaaa grant=g0 " + ended,
+                                                     "sallyport/1 owner=k7f2m3qa grant=g0 " + ended,
+                                                     "sallyport/1 owner=k7f2m3qa"});
     if (!text.empty()) in["description"] = text;
     return {{"properties", in}};
 }
@@ -110,8 +110,8 @@ private:
         if (move < 4) {
             write_one();
         } else if (move < 6 && !theirs_.empty()) {
-            const auto which = std::next(
-                theirs_.begin(), random_.up_to(static_cast<int>(theirs_.size()) - 1));
+            const auto which =
+                std::next(theirs_.begin(), random_.up_to(static_cast<int>(theirs_.size()) - 1));
             REQUIRE(azure_.send("DELETE", path(which->first)).status / 100 == 2);
             theirs_.erase(which);
             ++foreign_writes;
@@ -124,9 +124,9 @@ private:
     }
 
     void write_one() {
-        const std::string name =
-            random_.one_in(8) ? RuleName::of(testing::owner("aaaaaaaa"), "g0", 1).text()
-                              : fmt::format("Tf-{}", random_.up_to(30));
+        const std::string name = random_.one_in(8)
+                                     ? RuleName::of(testing::owner("aaaaaaaa"), "g0", 1).text()
+                                     : fmt::format("Tf-{}", random_.up_to(30));
         const auto answer = azure_.send("PUT", path(name), a_foreign_rule(random_).dump());
         if (answer.status == 400) return;  // the number is taken
         REQUIRE_MESSAGE(answer.status / 100 == 2, answer.body);
@@ -243,9 +243,10 @@ TEST_CASE("foreign rules stay byte-identical through random operations: 10,000 w
         CAPTURE(operation);
         contest.play();
     }
-    MESSAGE(fmt::format("{} operations: {} writes of ours, {} of the other writer, whose rules "
-                        "were {} at most",
-                        operations, contest.sent, contest.foreign_writes, contest.most));
+    MESSAGE(
+        fmt::format("{} operations: {} writes of ours, {} of the other writer, whose rules "
+                    "were {} at most",
+                    operations, contest.sent, contest.foreign_writes, contest.most));
     CHECK(contest.sent > operations / 2);
     CHECK(contest.foreign_writes > operations / 4);
     CHECK(contest.most > 8);

@@ -15,7 +15,9 @@ TEST_CASE("W1: a grant opens its port to its source and to no other, and closes 
     World world;
     world.set_up();
     world.start_operator();
-    REQUIRE_TOLD(world, world.run_until([&] { return world.policy("web-ssh").value("/status/phase"_json_pointer, "") == "Ready"; }));
+    REQUIRE_TOLD(world, world.run_until([&] {
+        return world.policy("web-ssh").value("/status/phase"_json_pointer, "") == "Ready";
+    }));
     const std::string foreign = world.foreign_rules();
     CHECK_FALSE(world.reaches("198.51.100.7", "web01"));
 
@@ -32,7 +34,8 @@ TEST_CASE("W1: a grant opens its port to its source and to no other, and closes 
 
     REQUIRE(world.run_until([&] { return world.now() >= end; }, 11min));
     REQUIRE_TOLD(world, world.run_until([&] { return world.our_rules().empty(); }, 30s));
-    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("alice-web01") == "Expired"; }, 30s));
+    REQUIRE_TOLD(world,
+                 world.run_until([&] { return world.phase("alice-web01") == "Expired"; }, 30s));
     CHECK(world.now() - end <= 30s);
     CHECK_FALSE(world.reaches("198.51.100.7", "web01"));
     CHECK(world.foreign_rules() == foreign);

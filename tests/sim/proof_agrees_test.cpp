@@ -36,7 +36,8 @@ constexpr const char* vnets = R"(
 
 /// Machines with every kind of way: both NSGs, one of them, the same twice, none.
 std::string estate_of(Random& random) {
-    std::string text = R"(serviceTags: {Storage: [20.60.0.0/16, "2603:1030::/32"], Sql.WestEurope: [40.68.37.0/26]}
+    std::string text =
+        R"(serviceTags: {Storage: [20.60.0.0/16, "2603:1030::/32"], Sql.WestEurope: [40.68.37.0/26]}
 subscriptions:
 - id: 00000000-0000-0000-0000-000000000000
   resourceGroups:
@@ -44,8 +45,9 @@ subscriptions:
     applicationSecurityGroups: [{name: web}, {name: db}]
     networkSecurityGroups: [{name: a}, {name: b}])";
     text += vnets;
-    text += fmt::format("      peerings: [{{name: to-hub, remoteVirtualNetwork: hub, state: {}}}]\n",
-                        random.one_in(2) ? "Connected" : "Disconnected");
+    text +=
+        fmt::format("      peerings: [{{name: to-hub, remoteVirtualNetwork: hub, state: {}}}]\n",
+                    random.one_in(2) ? "Connected" : "Disconnected");
     text += "    virtualMachines:\n";
     int host = 3;
     const auto nic = [&](int subnet, const char* nsg) {
@@ -55,12 +57,14 @@ subscriptions:
         out += "ipConfigurations: [";
         const std::string groups = random.of<std::string>({"", "web", "db", "web, db"});
         const char* const name = subnet == 1 ? "guarded" : "plain";
-        out += fmt::format("{{name: v4, subnet: vnet/{}, address: 10.1.{}.{}, "
-                           "applicationSecurityGroups: [{}]}}, ",
-                           name, subnet, host, groups);
-        return out + fmt::format("{{name: v6, subnet: vnet/{}, address: \"2001:db8:1:{}::{}\", "
-                                 "applicationSecurityGroups: [{}]}}]}}",
-                                 name, subnet, host, groups);
+        out += fmt::format(
+            "{{name: v4, subnet: vnet/{}, address: 10.1.{}.{}, "
+            "applicationSecurityGroups: [{}]}}, ",
+            name, subnet, host, groups);
+        return out + fmt::format(
+                         "{{name: v6, subnet: vnet/{}, address: \"2001:db8:1:{}::{}\", "
+                         "applicationSecurityGroups: [{}]}}]}}",
+                         name, subnet, host, groups);
     };
     const auto machine = [&](const char* name, const std::string& nics) {
         text += fmt::format("    - {{name: {}, networkInterfaces: [{}]}}\n", name, nics);
@@ -76,14 +80,19 @@ subscriptions:
 
 const std::vector<std::string>& prefixes(bool v6) {
     static const std::vector<std::string> four = {
-        "198.51.100.0/24", "198.51.100.7/32", "198.51.100.7", "198.51.100.64/26", "0.0.0.0/0",
-        "10.1.0.0/16",     "10.1.1.0/24",     "10.1.1.4",     "10.1.1.9/24",      "10.2.0.0/16",
-        "20.60.128.0/17",  "128.0.0.0/1",     "100.64.0.0/10", "168.63.129.16",   "10.1.2.6/31"};
-    static const std::vector<std::string> six = {"2001:db8:1::/48", "2001:db8:1:1::/64",
-                                                 "2001:db8:1:1::4", "2001:db8:2::/48",
-                                                 "::/0",            "2000::/3",
-                                                 "2a00:1450::/32",  "2A00:1450:0:0::7/128",
-                                                 "fe80::/10",       "8000::/1"};
+        "198.51.100.0/24", "198.51.100.7/32", "198.51.100.7",  "198.51.100.64/26", "0.0.0.0/0",
+        "10.1.0.0/16",     "10.1.1.0/24",     "10.1.1.4",      "10.1.1.9/24",      "10.2.0.0/16",
+        "20.60.128.0/17",  "128.0.0.0/1",     "100.64.0.0/10", "168.63.129.16",    "10.1.2.6/31"};
+    static const std::vector<std::string> six = {"2001:db8:1::/48",
+                                                 "2001:db8:1:1::/64",
+                                                 "2001:db8:1:1::4",
+                                                 "2001:db8:2::/48",
+                                                 "::/0",
+                                                 "2000::/3",
+                                                 "2a00:1450::/32",
+                                                 "2A00:1450:0:0::7/128",
+                                                 "fe80::/10",
+                                                 "8000::/1"};
     return v6 ? six : four;
 }
 
@@ -158,8 +167,8 @@ class Trial {
 public:
     Trial(Azure& azure, const Topology& topology, Random& random)
         : azure_(azure), topology_(topology), random_(random) {
-        machine_ = random.of<std::string>({"both", "both", "both", "subnet", "nic", "twice",
-                                           "two", "bare"});
+        machine_ = random.of<std::string>(
+            {"both", "both", "both", "subnet", "nic", "twice", "two", "bare"});
         const auto ports = PortRange::parse(random.one_in(2) ? "22" : random.of(port_texts));
         traffic_ = {.protocol = random.one_in(3) ? Protocol::udp : Protocol::tcp, .ports = *ports};
         family_ = random.one_in(3) ? Family::v6 : Family::v4;
@@ -261,12 +270,11 @@ private:
 
     /// Proven open: all pass.
     void judge_grant(const std::vector<Way>& ways, Count& count) {
-        const auto wide = Cidr::parse(random_.of(prefixes(family_ == Family::v6)),
-                                      Cidr::HostBits::mask);
-        const ResolvedRequest request{
-            .access = {{.target = {id_, {}},
-                        .ports = {{traffic_.ports, traffic_.protocol}},
-                        .sources = {*wide}}}};
+        const auto wide =
+            Cidr::parse(random_.of(prefixes(family_ == Family::v6)), Cidr::HostBits::mask);
+        const ResolvedRequest request{.access = {{.target = {id_, {}},
+                                                  .ports = {{traffic_.ports, traffic_.protocol}},
+                                                  .sources = {*wide}}}};
         const std::vector<RecordedRule> none;
         const GrantProof proof = judge({.request = request, .rules = none, .uid = "g0"}, topology_,
                                        observed_, testing::owner());
@@ -294,8 +302,8 @@ private:
         REQUIRE(verdicts.size() == 1);
         if (verdicts.front().state != PortState::closed) return;
         ++count.closed;
-        const Peer inside{.prefixes = {parse_prefix("VirtualNetwork"),
-                                       parse_prefix("AzureLoadBalancer")}};
+        const Peer inside{
+            .prefixes = {parse_prefix("VirtualNetwork"), parse_prefix("AzureLoadBalancer")}};
         for (const Way& way : ways) {
             const bool v6 = way.destination.family == Family::v6;
             for (int i = 0; i < 3; ++i) {
@@ -372,10 +380,10 @@ TEST_CASE("the proof and azure-sim's judge agree on random rule sets: 10,000 whe
             Trial(azure, view, random).compare(count);
         }
     }
-    MESSAGE(fmt::format("{} sets; ways: {} exact, {} one-sided; sources: {} let in, {} not; proven: {} "
-                        "open, {} closed",
-                        sets, count.exact, count.one_sided, count.passed, count.stopped,
-                        count.open, count.closed));
+    MESSAGE(fmt::format(
+        "{} sets; ways: {} exact, {} one-sided; sources: {} let in, {} not; proven: {} "
+        "open, {} closed",
+        sets, count.exact, count.one_sided, count.passed, count.stopped, count.open, count.closed));
     for (const int seen : {count.exact, count.one_sided, count.passed, count.stopped}) {
         CHECK(seen > sets / 4);
     }

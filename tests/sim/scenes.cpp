@@ -90,8 +90,8 @@ json find_rule(World& world, const std::string& nsg_and_name) {
     const json state = world.azure_state();  // outlives the loop over its members
     for (const json& nsg : state.at("value")) {
         for (const json& rule : nsg.at("properties").at("securityRules")) {
-            const std::string name = nsg.at("name").get<std::string>() + "/" +
-                                     rule.at("name").get<std::string>();
+            const std::string name =
+                nsg.at("name").get<std::string>() + "/" + rule.at("name").get<std::string>();
             if (name == nsg_and_name) return rule;
         }
     }

@@ -19,7 +19,8 @@ seconds closed_after(World& world, Timestamp end, std::chrono::nanoseconds at_mo
 
 }  // namespace
 
-TEST_CASE("with Azure down at the end the alarm rises within 5 s, and it closes when Azure is back") {
+TEST_CASE(
+    "with Azure down at the end the alarm rises within 5 s, and it closes when Azure is back") {
     World world;
     start_ready(world);
     const std::string foreign = world.foreign_rules();
@@ -65,8 +66,9 @@ TEST_CASE("throttled on every call, closings are tried on and done once they are
     const std::string foreign = world.foreign_rules();
     const Timestamp end = open_grant(world, "a", "30s");
     const std::size_t before = world.calls.size();
-    set_fault(world, {{"match", {{"principal", "sallyport"}, {"operation", "(?!token).*"}}},
-                      {"effect", {{"status", 429}, {"code", "TooManyRequests"}, {"retryAfter", 7}}}});
+    set_fault(world,
+              {{"match", {{"principal", "sallyport"}, {"operation", "(?!token).*"}}},
+               {"effect", {{"status", 429}, {"code", "TooManyRequests"}, {"retryAfter", 7}}}});
     run_to(world, end + 60s);
     CHECK_TOLD(world, count_calls(world, before, "azure DELETE") >= 2);
 
@@ -92,7 +94,8 @@ TEST_CASE("a wall clock that jumps an hour ahead ends what is over by it, at onc
     check_clean(world, foreign);
 }
 
-TEST_CASE("a wall clock that jumps an hour back makes no end earlier, and none is missed after it") {
+TEST_CASE(
+    "a wall clock that jumps an hour back makes no end earlier, and none is missed after it") {
     World world;
     start_ready(world);
     const std::string foreign = world.foreign_rules();
@@ -117,7 +120,8 @@ TEST_CASE("nothing opens while the clocks differ by more than 30 s, and what is 
     ask(world, World::a_grant("b", "10m"));
     world.run_for(1min);
     CHECK_TOLD(world, count_calls(world, before, "azure PUT") == 0);
-    CHECK_TOLD(world, world.grant("b").at("status").dump().find("ClockOutOfStep") != std::string::npos);
+    CHECK_TOLD(world,
+               world.grant("b").at("status").dump().find("ClockOutOfStep") != std::string::npos);
     run_to(world, end);
     CHECK(closed_after(world, end, 60s) <= 30s);
 
@@ -188,13 +192,15 @@ TEST_CASE("under a delete lock an ended rule is made to match nothing, and goes 
     check_clean(world, foreign);
 }
 
-TEST_CASE("a priority that somebody takes at the same moment costs another number, not the opening") {
+TEST_CASE(
+    "a priority that somebody takes at the same moment costs another number, not the opening") {
     World world;
     start_ready(world);
     const std::size_t before = world.calls.size();
     bool raced = false;
     world.fate = [&](const http::Request& request) {
-        const bool puts = request.method == "PUT" && request.target.find("nsg-web01") != std::string::npos;
+        const bool puts =
+            request.method == "PUT" && request.target.find("nsg-web01") != std::string::npos;
         if (puts && !raced) {
             raced = true;
             const int priority = json::parse(request.body).at("properties").at("priority");

@@ -42,7 +42,8 @@ std::string collection(const json& object) {
     const std::string version = object.at("apiVersion");
     std::string path = version == "v1" ? "/api/v1" : "/apis/" + version;
     const json& meta = object.at("metadata");
-    if (meta.contains("namespace")) path += "/namespaces/" + meta.at("namespace").get<std::string>();
+    if (meta.contains("namespace"))
+        path += "/namespaces/" + meta.at("namespace").get<std::string>();
     return path + "/" + plural(object.at("kind"));
 }
 
@@ -54,34 +55,43 @@ std::string describe_call(const http::Request& request) {
     return fmt::format("{} {} {}", kube ? "kube" : "azure", request.method, path);
 }
 
-Operator::Operator(support::SimulatedWorld& time, support::InProcessNetwork& network, support::MemoryFiles& files,
-                   support::KeptLog& log, support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner)
+Operator::Operator(support::SimulatedWorld& time, support::InProcessNetwork& network,
+                   support::MemoryFiles& files, support::KeptLog& log,
+                   support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner)
     : random(seed),
       kube_transport(network.transport({})),
       store(kube::World{time.loop, time.clock, random, log, metrics}, *kube_transport,
-            {.connection = {.origin = kube_origin, .token = Secret("controller-token")}, .instance = "sim"}),
+            {.connection = {.origin = kube_origin, .token = Secret("controller-token")},
+             .instance = "sim"}),
       gateways(azure::World{time.loop, time.clock, random, log, metrics}, network, {"azure.test"}),
       journal(files, log, "journal"),
-      engine(engine::Services{time.loop, time.clock, random, log, metrics, store, journal, gateways},
-             {.owner = owner, .writer = fmt::format("sim-{}", seed)}),
+      engine(
+          engine::Services{time.loop, time.clock, random, log, metrics, store, journal, gateways},
+          {.owner = owner, .writer = fmt::format("sim-{}", seed)}),
       scope(time.loop, [&time](std::exception_ptr) { ++time.bugs; }) {
     store.start(scope);
     engine.start();
 }
 
 World::World(std::uint64_t run_seed, std::string estate)
-    : time(*parse_rfc3339(start_of_time)), network(time.loop, time.clock), server_random(run_seed), seed(run_seed) {
+    : time(*parse_rfc3339(start_of_time)),
+      network(time.loop, time.clock),
+      server_random(run_seed),
+      seed(run_seed) {
     engine::Engine::declare_metrics(metrics);
     kube::declare_metrics(metrics);
     azure::declare_metrics(metrics);
     auto server = apiserver::ApiServer::create(
-        {.tokens = tokens, .random_bytes = [this](std::size_t n) { return server_random.bytes(n); }}, disk, now());
+        {.tokens = tokens,
+         .random_bytes = [this](std::size_t n) { return server_random.bytes(n); }},
+        disk, now());
     REQUIRE_MESSAGE(server.has_value(), (server ? "" : server.error().message));
     api = *std::move(server);
     const SteadyTime zero = time.loop.steady_now();
     auto simulated = simulator::Simulator::create(
         {.estate = std::move(estate), .seed = run_seed, .elapsed = [this, zero] {
-             return std::chrono::duration_cast<std::chrono::milliseconds>(time.loop.steady_now() - zero);
+             return std::chrono::duration_cast<std::chrono::milliseconds>(time.loop.steady_now() -
+                                                                          zero);
          }});
     REQUIRE_MESSAGE(simulated.has_value(), (simulated ? "" : simulated.error().message));
     cloud = *std::move(simulated);
@@ -92,13 +102,18 @@ World::World(std::uint64_t run_seed, std::string estate)
         calls.push_back(describe_call(request));
         return fate ? fate(request) : support::Fate{};
     };
-    const http::Response token = cloud->handle(
-        {.method = "POST",
-         .target = "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
-         .headers = {{"Host", "azure.test:10443"}, {"Content-Type", "application/x-www-form-urlencoded"}},
-         .body = "grant_type=client_credentials&client_id=55555555-5555-5555-5555-555555555555&client_secret="
-                 "saboteur-secret&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
-        now()).response;
+    const http::Response token =
+        cloud
+            ->handle(
+                {.method = "POST",
+                 .target = "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
+                 .headers = {{"Host", "azure.test:10443"},
+                             {"Content-Type", "application/x-www-form-urlencoded"}},
+                 .body = "grant_type=client_credentials&client_id=55555555-5555-5555-5555-"
+                         "555555555555&client_secret="
+                         "saboteur-secret&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
+                now())
+            .response;
     REQUIRE_MESSAGE(token.status == 200, token.body);
     azure_token = json::parse(token.body).at("access_token");
 }
@@ -108,16 +123,21 @@ World::~World() { process.reset(); }
 void World::start_operator() {
     const json system = get("/api/v1/namespaces/kube-system");
     const Owner owner = Owner::of_cluster(system.at("metadata").at("uid").get<std::string>());
-    process = std::make_unique<Operator>(time, network, files, log, metrics, seed * 1000 + static_cast<std::uint64_t>(++processes), owner);
+    process =
+        std::make_unique<Operator>(time, network, files, log, metrics,
+                                   seed * 1000 + static_cast<std::uint64_t>(++processes), owner);
 }
 
-http::Response World::request(const std::string& who, std::string method, std::string target, std::string body,
-                              std::string content_type) {
-    return api->handle({.method = std::move(method),
-                        .target = std::move(target),
-                        .headers = {{"Authorization", "Bearer " + who + "-token"}, {"Content-Type", content_type}},
-                        .body = std::move(body)},
-                       now()).response;
+http::Response World::request(const std::string& who, std::string method, std::string target,
+                              std::string body, std::string content_type) {
+    return api
+        ->handle({.method = std::move(method),
+                  .target = std::move(target),
+                  .headers = {{"Authorization", "Bearer " + who + "-token"},
+                              {"Content-Type", content_type}},
+                  .body = std::move(body)},
+                 now())
+        .response;
 }
 
 json World::create_as(const std::string& who, const json& object) {
@@ -131,8 +151,10 @@ json World::apply(const json& object) {
         REQUIRE_MESSAGE(created.status == 201, created.body);
         return json::parse(created.body);
     }
-    const std::string path = collection(object) + "/" + object.at("metadata").at("name").get<std::string>();
-    const http::Response patched = request("admin", "PATCH", path, object.dump(), "application/merge-patch+json");
+    const std::string path =
+        collection(object) + "/" + object.at("metadata").at("name").get<std::string>();
+    const http::Response patched =
+        request("admin", "PATCH", path, object.dump(), "application/merge-patch+json");
     REQUIRE_MESSAGE(patched.status == 200, patched.body);
     return json::parse(patched.body);
 }
@@ -143,7 +165,8 @@ json World::get(const std::string& path) {
 }
 
 void World::remove(const std::string& path) {
-    const http::Response answer = request("admin", "DELETE", path, R"({"propagationPolicy":"Background"})");
+    const http::Response answer =
+        request("admin", "DELETE", path, R"({"propagationPolicy":"Background"})");
     REQUIRE_MESSAGE(answer.status < 300, answer.body);
 }
 
@@ -159,25 +182,30 @@ std::vector<json> World::records() {
 }
 
 http::Response World::azure(std::string method, std::string target, const json& body) {
-    return cloud->handle({.method = std::move(method),
-                          .target = std::move(target),
-                          .headers = {{"Host", "azure.test:10443"},
-                                      {"Authorization", "Bearer " + azure_token},
-                                      {"Content-Type", "application/json"}},
-                          .body = body.is_null() ? std::string() : body.dump()},
-                         now()).response;
+    return cloud
+        ->handle({.method = std::move(method),
+                  .target = std::move(target),
+                  .headers = {{"Host", "azure.test:10443"},
+                              {"Authorization", "Bearer " + azure_token},
+                              {"Content-Type", "application/json"}},
+                  .body = body.is_null() ? std::string() : body.dump()},
+                 now())
+        .response;
 }
 
 bool World::reaches(const std::string& source, const std::string& vm, int port) {
-    const http::Response answer = azure(
-        "GET", fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol=Tcp", percent_encoded(source), vm, port));
+    const http::Response answer =
+        azure("GET", fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol=Tcp",
+                                 percent_encoded(source), vm, port));
     REQUIRE_MESSAGE(answer.status == 200, answer.body);
     return json::parse(answer.body).at("reachable").get<bool>();
 }
 
 json World::azure_state() {
-    const http::Response answer =
-        azure("GET", fmt::format("{}/providers/Microsoft.Network/networkSecurityGroups?api-version=2024-01-01", sub));
+    const http::Response answer = azure(
+        "GET",
+        fmt::format("{}/providers/Microsoft.Network/networkSecurityGroups?api-version=2024-01-01",
+                    sub));
     REQUIRE_MESSAGE(answer.status == 200, answer.body);
     return json::parse(answer.body);
 }
@@ -254,25 +282,30 @@ json World::account() {
                 {"subscriptionId", "22222222-2222-2222-2222-222222222222"},
                 {"identity",
                  {{"clientSecret",
-                   {{"clientId", "33333333-3333-3333-3333-333333333333"}, {"secretRef", {{"name", "azure-prod"}}}}}}}}},
-              {"tenants",
-               json::array({{{"namespaces", {{"names", {"payments"}}}}, {"scopes", {"resourceGroups/rg-web"}}}})}}}};
+                   {{"clientId", "33333333-3333-3333-3333-333333333333"},
+                    {"secretRef", {{"name", "azure-prod"}}}}}}}}},
+              {"tenants", json::array({{{"namespaces", {{"names", {"payments"}}}},
+                                        {"scopes", {"resourceGroups/rg-web"}}}})}}}};
 }
 
 json World::a_policy() {
-    return {{"apiVersion", "sallyport.dev/v1alpha1"},
-            {"kind", "JitPolicy"},
-            {"metadata", {{"name", "web-ssh"}, {"namespace", "payments"}}},
-            {"spec",
-             {{"accountRef", {{"name", "prod"}}},
-              {"network",
-               {{"targets", json::array({{{"virtualMachine", {{"resourceGroup", "rg-web"}, {"name", "web01"}}}},
-                                         {{"virtualMachine", {{"resourceGroup", "rg-web"}, {"name", "web02"}}}}})},
-                {"ports", json::array({{{"port", 22}, {"protocol", "Tcp"}, {"maxDuration", "3h"}}})},
-                {"sources", {{"within", {"198.51.100.0/22"}}, {"widest", {{"ipv4", 28}}}}},
-                {"lockdown", {{"mode", "Deny"}, {"confirmed", true}, {"precedence", "AboveExisting"}}}}},
-              {"request", {{"allowed", {{"groups", {"payments-oncall"}}}}, {"justification", "Optional"}}},
-              {"approval", {{"mode", "Automatic"}}}}}};
+    return {
+        {"apiVersion", "sallyport.dev/v1alpha1"},
+        {"kind", "JitPolicy"},
+        {"metadata", {{"name", "web-ssh"}, {"namespace", "payments"}}},
+        {"spec",
+         {{"accountRef", {{"name", "prod"}}},
+          {"network",
+           {{"targets",
+             json::array({{{"virtualMachine", {{"resourceGroup", "rg-web"}, {"name", "web01"}}}},
+                          {{"virtualMachine", {{"resourceGroup", "rg-web"}, {"name", "web02"}}}}})},
+            {"ports", json::array({{{"port", 22}, {"protocol", "Tcp"}, {"maxDuration", "3h"}}})},
+            {"sources", {{"within", {"198.51.100.0/22"}}, {"widest", {{"ipv4", 28}}}}},
+            {"lockdown",
+             {{"mode", "Deny"}, {"confirmed", true}, {"precedence", "AboveExisting"}}}}},
+          {"request",
+           {{"allowed", {{"groups", {"payments-oncall"}}}}, {"justification", "Optional"}}},
+          {"approval", {{"mode", "Automatic"}}}}}};
 }
 
 json World::a_grant(const std::string& name, const std::string& duration) {
@@ -281,8 +314,10 @@ json World::a_grant(const std::string& name, const std::string& duration) {
             {"metadata", {{"name", name}, {"namespace", "payments"}}},
             {"spec",
              {{"policyRef", {{"name", "web-ssh"}}},
-              {"network", {{"virtualMachines", {"web01"}}, {"ports", json::array({{{"port", 22}}})},
-                           {"sources", {"198.51.100.7/32"}}}},
+              {"network",
+               {{"virtualMachines", {"web01"}},
+                {"ports", json::array({{{"port", 22}}})},
+                {"sources", {"198.51.100.7/32"}}}},
               {"duration", duration}}}};
 }
 
@@ -292,12 +327,14 @@ std::string World::story() {
         const json list = get(std::string(group) + "/" + kind);
         if (list.is_null()) continue;
         for (const json& object : list.at("items")) {
-            text += fmt::format("{} {}: {}\n", kind, object.at("metadata").at("name").get<std::string>(),
+            text += fmt::format("{} {}: {}\n", kind,
+                                object.at("metadata").at("name").get<std::string>(),
                                 object.value("status", json()).dump());
         }
     }
     const auto tail = [&](const std::vector<std::string>& lines, std::size_t count) {
-        for (std::size_t i = lines.size() > count ? lines.size() - count : 0; i < lines.size(); ++i) text += "  " + lines[i] + "\n";
+        for (std::size_t i = lines.size() > count ? lines.size() - count : 0; i < lines.size(); ++i)
+            text += "  " + lines[i] + "\n";
     };
     text += "log:\n";
     tail(log.lines, 40);

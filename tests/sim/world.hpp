@@ -19,9 +19,9 @@
 #include "support/simulated_time.hpp"
 #include "telemetry/file_journal.hpp"
 
-/// The whole system in one process and in simulated time: the shipped engine, planner, codecs, adapters, the
-/// embedded control plane and azure-sim, without a socket. What a test may do to it, a cloud, a user or a power
-/// cut may do too.
+/// The whole system in one process and in simulated time: the shipped engine, planner, codecs,
+/// adapters, the embedded control plane and azure-sim, without a socket. What a test may do to it,
+/// a cloud, a user or a power cut may do too.
 namespace sallyport::sim {
 
 using nlohmann::json;
@@ -32,8 +32,9 @@ inline constexpr const char* start_of_time = "2026-11-21T09:00:00Z";
 
 /// One process of the operator: everything that a `kill -9` takes with it.
 struct Operator {
-    Operator(support::SimulatedWorld& time, support::InProcessNetwork& network, support::MemoryFiles& files,
-             support::KeptLog& log, support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner);
+    Operator(support::SimulatedWorld& time, support::InProcessNetwork& network,
+             support::MemoryFiles& files, support::KeptLog& log, support::KeptMetrics& metrics,
+             std::uint64_t seed, const Owner& owner);
 
     support::SeededRandom random;
     std::unique_ptr<http::Transport> kube_transport;
@@ -58,26 +59,32 @@ struct World {
     // Time.
     void run_for(std::chrono::nanoseconds span) { time.run_for(span); }
     /// Until `done`, at most `at_most`; true if it came about.
-    bool run_until(const std::function<bool()>& done, std::chrono::nanoseconds at_most = std::chrono::seconds(60)) {
+    bool run_until(const std::function<bool()>& done,
+                   std::chrono::nanoseconds at_most = std::chrono::seconds(60)) {
         return time.run_until(done, at_most);
     }
     Timestamp now() const { return time.clock.now(); }
 
     // The API server, as a user sees it.
-    json apply(const json& object);                  ///< creates or merge-patches, as admin
+    json apply(const json& object);  ///< creates or merge-patches, as admin
     json create_as(const std::string& who, const json& object);  ///< the answer, whatever it is
-    json get(const std::string& path);               ///< null when it is not there
+    json get(const std::string& path);                           ///< null when it is not there
     void remove(const std::string& path);
-    http::Response request(const std::string& who, std::string method, std::string target, std::string body = {},
-                           std::string content_type = "application/json");
-    json grant(const std::string& name) { return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/accessgrants/" + name); }
+    http::Response request(const std::string& who, std::string method, std::string target,
+                           std::string body = {}, std::string content_type = "application/json");
+    json grant(const std::string& name) {
+        return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/accessgrants/" + name);
+    }
     std::string phase(const std::string& name);
-    json policy(const std::string& name) { return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/" + name); }
+    json policy(const std::string& name) {
+        return get("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/" + name);
+    }
     std::vector<json> records();
 
     // Azure, as its judge and a saboteur see it.
     bool reaches(const std::string& source, const std::string& vm, int port = 22);
-    /// Names of rules with our prefix on every NSG; with `grants_only`, without lockdowns and exceptions.
+    /// Names of rules with our prefix on every NSG; with `grants_only`, without lockdowns and
+    /// exceptions.
     std::vector<std::string> our_rules(bool grants_only = true);
     /// All rules that are not ours, as text without etag and provisioning state.
     std::string foreign_rules();

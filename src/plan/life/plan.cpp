@@ -164,9 +164,8 @@ bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claim
         if (!claim.second.wanted_known || lane == view.lanes.end() || !lane->verdict) return false;
         const auto& rules = lane->verdict->rules;
         return rules.size() == claim.second.wanted.size() &&
-               std::ranges::all_of(rules, [](const auto& rule) {
-                   return rule.state == nsg::RuleState::present;
-               });
+               std::ranges::all_of(
+                   rules, [](const auto& rule) { return rule.state == nsg::RuleState::present; });
     });
 }
 
