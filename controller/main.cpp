@@ -193,8 +193,10 @@ int run(const Options& options, Signals& signals) {
         azure::ArmGateways gateways({loop, clock, random, log, metrics}, network,
                                     options.allowed_custom_endpoints);
         telemetry::FileJournal journal(files, log, options.journal_dir);
-        engine::Engine engine({loop, clock, random, log, metrics, store, journal, gateways},
-                              {.owner = *owner, .writer = writer});
+        SoleLeader leadership;  // the lock on the data directory keeps others out
+        engine::Engine engine(
+            {loop, clock, random, log, metrics, store, journal, gateways, leadership},
+            {.owner = *owner, .writer = writer});
         Scope scope(loop, on_bug);
         store.start(scope);
         engine.start();

@@ -108,6 +108,10 @@ Task<Result<http::Response>> ArmClient::send_with(const Call& call, const Secret
     request.headers.set("x-ms-correlation-request-id", call.correlation_id);
     request.headers.set("x-ms-return-client-request-id", "true");
     const http::SendOptions options{.timeout = call_timeout, .may_resend = call.may_resend};
+    if (call.last_look) {
+        Result<void> looked = call.last_look();
+        if (!looked) co_return std::move(looked).error();
+    }
     Result<http::Response> answer = co_await transport_.send(std::move(request), options);
     const std::string code = answer ? std::to_string(answer->status) : "<error>";
     metrics_.increment("sallyport_azure_requests_total", {code, call.method});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,7 @@ public:
         std::string request_id = {};      ///< `x-ms-client-request-id`; empty: a new one
         std::string correlation_id = {};  ///< shared by the calls of one action; empty: a new one
         bool may_resend = true;
+        std::function<Result<void>()> last_look = {};  ///< see `Departure`
     };
     Task<Result<http::Response>> send(Call call);
 

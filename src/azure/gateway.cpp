@@ -237,13 +237,14 @@ AcceptedWrite ArmGateway::accepted(const http::Response& answer) const {
 }
 
 Task<Result<AcceptedWrite>> ArmGateway::put_rule(NsgId nsg, SecurityRule rule,
-                                                 std::string request_id) {
+                                                 Departure departure) {
     const std::string what = fmt::format("put rule {} on nsg {}", rule.name, nsg.name());
     ArmClient::Call call{.method = "PUT",
                          .target = rule_target(nsg, rule.name),
                          .body = codec::encode_rule(rule),
-                         .request_id = std::move(request_id),
-                         .may_resend = false};
+                         .request_id = std::move(departure.request_id),
+                         .may_resend = false,
+                         .last_look = std::move(departure.last_look)};
     const std::string target = call.target;
     const Result<http::Response> answer = co_await client_.send(std::move(call));
     if (!answer) co_return Error(answer.error()).context(what);
@@ -261,10 +262,12 @@ Task<Result<AcceptedWrite>> ArmGateway::put_rule(NsgId nsg, SecurityRule rule,
 }
 
 Task<Result<AcceptedWrite>> ArmGateway::delete_rule(NsgId nsg, std::string rule,
-                                                    std::string request_id) {
+                                                    Departure departure) {
     const std::string what = fmt::format("delete rule {} of nsg {}", rule, nsg.name());
-    ArmClient::Call call{
-        .method = "DELETE", .target = rule_target(nsg, rule), .request_id = std::move(request_id)};
+    ArmClient::Call call{.method = "DELETE",
+                         .target = rule_target(nsg, rule),
+                         .request_id = std::move(departure.request_id),
+                         .last_look = std::move(departure.last_look)};
     const Result<http::Response> answer = co_await client_.send(std::move(call));
     if (answer) co_return accepted(*answer);
     const Error& error = answer.error();

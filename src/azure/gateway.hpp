@@ -51,9 +51,9 @@ public:
 
     Task<Result<NsgState>> read(NsgId nsg) override;
     Task<Result<AcceptedWrite>> put_rule(NsgId nsg, SecurityRule rule,
-                                         std::string request_id) override;
+                                         Departure departure) override;
     Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule,
-                                            std::string request_id) override;
+                                            Departure departure) override;
     Task<Result<OperationState>> poll(std::string operation_url) override;
 
     Task<Result<std::vector<Permission>>> permissions(ArmScope scope) override;

@@ -28,6 +28,11 @@ Engine::Engine(Services services, Settings settings)
 
 Engine::~Engine() { scope_.cancel_all(); }
 
+void Engine::stop() {
+    scope_.cancel_all();
+    accounts_.clear();
+}
+
 Scope::OnFailure Engine::on_failure(const char* where) {
     return [this, where](std::exception_ptr failure) {
         try {
@@ -72,13 +77,22 @@ void Engine::declare_metrics(Metrics& metrics) {
 
 void Engine::start() {
     services_.store.on_change([this](const ObjectRef& ref) { on_change(ref); });
+    services_.leadership.on_change([this] { lead(); });
+    scope_.start(run_deadlines());
+    lead();
+}
+
+/// From here on it acts. Before, it only follows the caches and the ends.
+void Engine::lead() {
+    if (leading_ || !services_.leadership.leads()) return;
+    leading_ = true;
+    deadlines_ = {};
     for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_})
         scope_.start(queue->run_timers());
     scope_.start(work(account_queue_, &Engine::look_at_account));
     for (int i = 0; i < 4; ++i) scope_.start(work(policy_queue_, &Engine::look_at_policy));
     for (int i = 0; i < settings_.flows_at_once; ++i)
         scope_.start(work(grant_queue_, &Engine::look_at_grant));
-    scope_.start(run_deadlines());
     if (caches_filled()) fill();
 }
 
@@ -91,6 +105,7 @@ std::string Engine::waiting_for() const {
         if (!services_.store.synced(kind))
             return fmt::format("the first list of {}", to_text(kind));
     }
+    if (!leading_) return "";
     return first_look_done_ ? "" : "the first look at every record";
 }
 
@@ -115,7 +130,24 @@ void Engine::told(std::map<std::string, std::set<std::string>>& untold, const st
     wake_lanes();
 }
 
+/// On a standby: how late the one who leads is, should there be none.
+void Engine::watch_over(const AccessRecord& record) {
+    if (record.closed()) {
+        deadlines_.clear(record.grant_uid);
+    } else {
+        deadlines_.set(record.grant_uid, life::end_of(record));
+    }
+}
+
 void Engine::on_change(const ObjectRef& ref) {
+    if (!leading_) {
+        if (ref.kind != Kind::record) return;
+        const AccessRecord* record = services_.store.record(ref.key.name);
+        if (record) watch_over(*record);
+        if (ref.key.name.empty())
+            services_.store.each_record([this](const AccessRecord& each) { watch_over(each); });
+        return;
+    }
     if (!filled_) {
         if (caches_filled()) fill();
         return;
@@ -303,7 +335,7 @@ void Engine::tick(Timestamp now) {
         }
     }
     last_tick_ = {now, steady};
-    watch_clock();
+    if (leading_) watch_clock();
 }
 
 /// While the clocks are out of step nothing may open; an idle API server would not tell when they

@@ -33,8 +33,11 @@ public:
 
     /// Starts everything; call it once, on the loop's thread, before the loop runs.
     void start();
+    /// Ends every task at once, as a crash does, but in order: nothing is written any more.
+    void stop();
     /// Caches are filled and every record has been looked at once. Says nothing about Azure.
-    bool ready() const { return caches_filled() && first_look_done_; }
+    /// Standbys are ready once their caches are filled.
+    bool ready() const { return caches_filled() && (first_look_done_ || !leading_); }
     /// In words, while not ready.
     std::string waiting_for() const;
     const Deadlines& deadlines() const { return deadlines_; }
@@ -98,6 +101,8 @@ private:
     void tick(Timestamp now);
     void watch_clock();
     Task<void> ask_time();
+    void lead();
+    void watch_over(const AccessRecord& record);
     Task<void> work(KeyQueue& queue,
                     Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
     Scope::OnFailure on_failure(const char* where);
@@ -143,6 +148,7 @@ private:
     std::map<std::pair<std::string, std::string>, std::set<std::string>>
         active_;                                                ///< (policy uid, user)
     std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
+    bool leading_ = false;
     bool filled_ = false;
     bool first_look_done_ = false;
     std::set<std::string> unlooked_;  ///< uids of records that nobody has looked at since the start

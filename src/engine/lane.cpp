@@ -260,45 +260,61 @@ bool Lane::still_wanted(const nsg::Step& step) const {
     });
 }
 
+/// Asked in the turn in which the request is handed over: what was true when the write was planned
+/// may have passed, and a process that was paused, or that another has replaced, must not write.
+Result<void> Lane::last_look(const nsg::Step& step) const {
+    if (step.effect != WriteEffect::opens) {
+        if (!services_.leadership.leads()) return unavailable("this process does not lead");
+        return {};
+    }
+    if (!services_.leadership.may_open())
+        return unavailable("the lease was last renewed more than 5 s ago");
+    if (!still_wanted(step))
+        return Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
+    return {};
+}
+
 Task<void> Lane::follow(nsg::Step step) {
     const Urgency urgency = urgency_of(step);
     const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
     WriteEnd end{.request_id = uuid_v4_of(services_.random.bytes(16))};
     co_await host_.budget().take(call, urgency);
-    Result<void> done;
-    if (step.effect == WriteEffect::opens) {
+    Result<void> done = last_look(step);
+    if (done && step.effect == WriteEffect::opens)
         done = co_await host_.before_opening(nsg_, step, end.request_id);
-        // The looks take time; what they saw must still hold.
-        if (done && !still_wanted(step)) {
-            done =
-                Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
-        }
-        if (!done) {
-            end.ended = services_.clock.now();  // it never left
-            end.error = done.error();
-            finish(step, end, done);
-            co_return;
-        }
-    } else if (const auto claim = grants_.find(step.uid); claim != grants_.end()) {
-        const auto late = services_.clock.now() - claim->second.end;
-        if (late >= 0s) {
-            services_.metrics.observe("sallyport_closing_lateness_seconds", {},
-                                      std::chrono::duration<double>(late).count());
-        }
-    }
-    end.started = services_.clock.now();
-    done = co_await write(step, end);
+    if (done) done = co_await write(step, end);
     if (!done) end.error = done.error();
+    if (end.started == Timestamp{}) end.ended = services_.clock.now();  // it never left
     finish(step, end, done);
+}
+
+void Lane::note_departure(const nsg::Step& step, WriteEnd& end) {
+    const bool again = end.started != Timestamp{};
+    end.started = services_.clock.now();
+    if (again || step.effect == WriteEffect::opens) return;
+    const auto claim = grants_.find(step.uid);
+    if (claim == grants_.end() || end.started < claim->second.end) return;
+    const std::chrono::duration<double> late = end.started - claim->second.end;
+    services_.metrics.observe("sallyport_closing_lateness_seconds", {}, late.count());
 }
 
 Task<Result<void>> Lane::write(const nsg::Step& step, WriteEnd& end) {
     Gateway& gateway = *host_.gateway();
+    Departure departure{.request_id = end.request_id,
+                        .last_look = [this, &step, &end]() -> Result<void> {
+                            Result<void> looked = last_look(step);
+                            if (looked) {
+                                note_departure(step, end);
+                            } else {
+                                end.started = {};  // if it left before, it was answered 401
+                            }
+                            return looked;
+                        }};
     Result<AcceptedWrite> accepted = unavailable("not sent");
     if (step.kind == nsg::StepKind::remove) {
-        accepted = co_await gateway.delete_rule(nsg_, step.rule.name, end.request_id);
+        accepted = co_await gateway.delete_rule(nsg_, step.rule.name, std::move(departure));
     } else {
-        accepted = co_await gateway.put_rule(nsg_, step.rule, end.request_id);
+        accepted = co_await gateway.put_rule(nsg_, step.rule, std::move(departure));
     }
     host_.budget().learn(gateway.quota());
     if (!accepted) {

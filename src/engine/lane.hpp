@@ -100,6 +100,8 @@ private:
     void start_startable();
     bool may_start(const nsg::Step& step, bool closing_due) const;
     bool still_wanted(const nsg::Step& step) const;
+    Result<void> last_look(const nsg::Step& step) const;
+    void note_departure(const nsg::Step& step, WriteEnd& end);
     SteadyTime next_wake() const;
     Task<void> follow(nsg::Step step);
     Task<Result<void>> write(const nsg::Step& step, WriteEnd& end);

@@ -4,6 +4,7 @@
 #include "ports/clock.hpp"
 #include "ports/gateway.hpp"
 #include "ports/journal.hpp"
+#include "ports/leadership.hpp"
 #include "ports/log.hpp"
 #include "ports/metrics.hpp"
 #include "ports/random.hpp"
@@ -21,6 +22,7 @@ struct Services {
     Store& store;
     Journal& journal;
     Gateways& gateways;
+    Leadership& leadership;
 };
 
 }  // namespace sallyport::engine

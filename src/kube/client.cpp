@@ -11,8 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
-constexpr std::chrono::milliseconds call_timeout = 15s;
-constexpr std::chrono::milliseconds list_timeout = 60s;
 constexpr std::size_t refusal_max = 64UL * 1024;  ///< of a watch's refusal, as much as is read
 
 ErrorKind kind_of(int status) {
@@ -111,7 +109,7 @@ Task<Result<std::string>> Client::send(http::Request request, http::SendOptions 
 }
 
 Task<Result<std::string>> Client::get(std::string target) {
-    http::SendOptions options{.timeout = list_timeout};
+    http::SendOptions options{.timeout = connection_.list_timeout};
     co_return co_await send(request("GET", std::move(target)), options);
 }
 
@@ -120,15 +118,23 @@ Task<Result<std::string>> Client::create(std::string target, std::string body) {
     post.headers.set("Content-Type", "application/json");
     post.body = std::move(body);
     // Creating is not idempotent: a copy of a create that worked would be answered AlreadyExists.
-    http::SendOptions options{.timeout = call_timeout, .may_resend = false};
+    http::SendOptions options{.timeout = connection_.timeout, .may_resend = false};
     co_return co_await send(std::move(post), options);
+}
+
+Task<Result<std::string>> Client::replace(std::string target, std::string body) {
+    http::Request put = request("PUT", std::move(target));
+    put.headers.set("Content-Type", "application/json");
+    put.body = std::move(body);
+    http::SendOptions options{.timeout = connection_.timeout, .may_resend = false};
+    co_return co_await send(std::move(put), options);
 }
 
 Task<Result<std::string>> Client::patch(std::string target, std::string body) {
     http::Request patch = request("PATCH", std::move(target));
     patch.headers.set("Content-Type", "application/merge-patch+json");
     patch.body = std::move(body);
-    http::SendOptions options{.timeout = call_timeout, .may_resend = false};
+    http::SendOptions options{.timeout = connection_.timeout, .may_resend = false};
     co_return co_await send(std::move(patch), options);
 }
 
@@ -136,13 +142,13 @@ Task<Result<std::string>> Client::remove(std::string target, std::string body) {
     http::Request remove = request("DELETE", std::move(target));
     remove.headers.set("Content-Type", "application/json");
     remove.body = std::move(body);
-    http::SendOptions options{.timeout = call_timeout};
+    http::SendOptions options{.timeout = connection_.timeout};
     co_return co_await send(std::move(remove), options);
 }
 
 Task<Result<std::unique_ptr<http::ByteStream>>> Client::watch(
     std::string target, std::chrono::milliseconds idle_limit) {
-    http::SendOptions options{.timeout = call_timeout};
+    http::SendOptions options{.timeout = connection_.timeout};
     Result<std::unique_ptr<http::ByteStream>> opened =
         co_await transport_.open(request("GET", std::move(target)), options, idle_limit);
     note("WATCH", opened ? &(*opened)->head() : nullptr);

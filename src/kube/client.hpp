@@ -23,6 +23,8 @@ void declare_metrics(Metrics& metrics);
 struct Connection {
     std::string origin;  ///< `https://host:port`
     Secret token = {};   ///< bearer token; empty: none is sent (a client certificate then)
+    std::chrono::milliseconds timeout{15'000};       ///< of one call
+    std::chrono::milliseconds list_timeout{60'000};  ///< of one read, which may be a page of a list
 };
 
 /// Requests to one API server, as text. Every answer that is not 2xx is an `Error`:
@@ -39,6 +41,8 @@ public:
 
     Task<Result<std::string>> get(std::string target);
     Task<Result<std::string>> create(std::string target, std::string body);
+    /// A whole object in the place of the one whose resourceVersion it carries.
+    Task<Result<std::string>> replace(std::string target, std::string body);
     /// RFC 7386.
     Task<Result<std::string>> patch(std::string target, std::string body);
     Task<Result<std::string>> remove(std::string target, std::string body);

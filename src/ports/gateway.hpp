@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,15 @@ namespace sallyport {
 struct ArmScope {
     std::string subscription;
     std::string resource_group = {};  ///< empty: the whole subscription
+};
+
+/// How a write leaves.
+struct Departure {
+    std::string request_id = {};
+    /// Asked each time in the turn in which the request is handed to the transport (fetching a
+    /// token may have taken a while, and a 401 makes it leave twice). An error: it does not leave,
+    /// and that error is the answer. Empty: nothing is asked.
+    std::function<Result<void>()> last_look = {};
 };
 
 /// A write that was accepted. `operation_url` empty: it has ended already, successfully.
@@ -76,10 +86,10 @@ public:
     virtual Task<Result<NsgState>> read(NsgId nsg) = 0;
     /// Creates or replaces one rule. `unavailable`: it may land later.
     virtual Task<Result<AcceptedWrite>> put_rule(NsgId nsg, SecurityRule rule,
-                                                 std::string request_id) = 0;
+                                                 Departure departure) = 0;
     /// Absent is success (204, or 404 of the rule). 404 of the NSG itself is `not_found`.
     virtual Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule,
-                                                    std::string request_id) = 0;
+                                                    Departure departure) = 0;
     /// One look at a long-running operation; the URL as it came.
     virtual Task<Result<OperationState>> poll(std::string operation_url) = 0;
 

@@ -43,7 +43,7 @@ TEST_CASE("a rule is put, followed to its end, read back equal, and deleted") {
     ArmWorld world;
     const SecurityRule wanted = a_rule("sp-k7f2m3qa-1", 200);
 
-    const auto put = world.finish(world.gateway->put_rule(nsg("nsg-web01"), wanted, ""));
+    const auto put = world.finish(world.gateway->put_rule(nsg("nsg-web01"), wanted, {}));
     REQUIRE(put);
     CHECK_FALSE(put->operation_url.empty());
     CHECK_FALSE(put->correlation_id.empty());
@@ -57,7 +57,7 @@ TEST_CASE("a rule is put, followed to its end, read back equal, and deleted") {
     CHECK(difference(wanted, *state->find(wanted.name)).empty());
 
     const auto removed =
-        world.finish(world.gateway->delete_rule(nsg("nsg-web01"), wanted.name, ""));
+        world.finish(world.gateway->delete_rule(nsg("nsg-web01"), wanted.name, {}));
     REQUIRE(removed);
     REQUIRE_FALSE(removed->operation_url.empty());
     const auto removed_end = world.follow(*removed);
@@ -71,8 +71,8 @@ TEST_CASE("a rule is put, followed to its end, read back equal, and deleted") {
 TEST_CASE("deleting a rule that is not there is success at once; on an NSG that is not there not") {
     ArmWorld world;
 
-    const auto absent = world.finish(world.gateway->delete_rule(nsg("nsg-web01"), "sp-none", ""));
-    const auto no_nsg = world.finish(world.gateway->delete_rule(nsg("nsg-none"), "sp-none", ""));
+    const auto absent = world.finish(world.gateway->delete_rule(nsg("nsg-web01"), "sp-none", {}));
+    const auto no_nsg = world.finish(world.gateway->delete_rule(nsg("nsg-none"), "sp-none", {}));
 
     REQUIRE(absent);
     CHECK(absent->operation_url.empty());
@@ -86,7 +86,7 @@ TEST_CASE("a 404 that names the rule is a rule that is gone") {
                 {{"status", 404},
                  {"code", "NotFound"},
                  {"message", "Resource /s/networkSecurityGroups/n/securityRules/sp-1 not found."}});
-    const auto removed = world.finish(world.gateway->delete_rule(nsg("nsg-web01"), "sp-1", ""));
+    const auto removed = world.finish(world.gateway->delete_rule(nsg("nsg-web01"), "sp-1", {}));
     REQUIRE(removed);
     CHECK(removed->operation_url.empty());
 }
@@ -94,7 +94,7 @@ TEST_CASE("a 404 that names the rule is a rule that is gone") {
 TEST_CASE("a taken priority is a conflict with Azure's code, from the answer or the operation") {
     ArmWorld world;
     const auto refused =
-        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 1000), ""));
+        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 1000), {}));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == ErrorKind::conflict);
     CHECK(refused.error().code == "SecurityRuleConflict");
@@ -103,7 +103,7 @@ TEST_CASE("a taken priority is a conflict with Azure's code, from the answer or 
         {"end", "Failed"}, {"code", "SecurityRuleConflict"}, {"message", "planted"}};
     world.fault("PUT", rule_path, {{"operation", failing}});
     const auto put =
-        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), ""));
+        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {}));
     REQUIRE(put);
     const auto ended = world.follow(*put);
     REQUIRE(ended);
@@ -137,7 +137,7 @@ TEST_CASE("refusals say by kind and reason what to do, and quote the correlation
         world.fault("PUT", rule_path, effect);
 
         const auto put =
-            world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), ""));
+            world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {}));
 
         REQUIRE_FALSE(put);
         const Error& error = put.error();
@@ -160,7 +160,7 @@ TEST_CASE("a PUT whose answer is lost is unavailable, was sent once, and lands")
     };
 
     const auto put =
-        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), ""));
+        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {}));
 
     REQUIRE_FALSE(put);
     CHECK(put.error().kind == ErrorKind::unavailable);
@@ -184,7 +184,7 @@ TEST_CASE("a write that Azure gives no operation for is followed on the rule its
     world.network.before_send = answering("PUT", {.status = 201, .body = rule.dump()});
 
     const auto put =
-        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), ""));
+        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {}));
 
     REQUIRE(put);
     CHECK(put->operation_url.starts_with("https://azure.test/subscriptions/"));
@@ -223,7 +223,7 @@ TEST_CASE("the newest answer's rate headers are the quota") {
     CHECK_FALSE(world.gateway->quota().reads);
     REQUIRE(world.finish(world.gateway->list_nsgs(whole)));
     const Quota after_reads = world.gateway->quota();
-    REQUIRE(world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), "")));
+    REQUIRE(world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {})));
 
     CHECK(after_reads.reads);
     CHECK_FALSE(after_reads.writes);
@@ -239,7 +239,8 @@ TEST_CASE("every request names itself: our id, one correlation id, and the wish 
     };
     const std::string id = "11111111-0000-4000-8000-000000000001";
 
-    REQUIRE(world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), id)));
+    REQUIRE(world.finish(
+        world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {.request_id = id})));
 
     CHECK(seen.value_or("x-ms-client-request-id", "") == id);
     CHECK(seen.value_or("x-ms-correlation-request-id", "").size() == 36);

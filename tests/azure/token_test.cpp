@@ -114,13 +114,47 @@ TEST_CASE("a refused token is replaced once, for reads and for writes") {
     CHECK(world.finish(world.gateway->list_machines(whole)));
     CHECK(sign_ins == 2);
     refuse = 1;
-    CHECK(world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), "")));
+    CHECK(world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), {})));
     CHECK(sign_ins == 3);
     refuse = 2;
     const auto refused = world.finish(world.gateway->list_machines(whole));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind == ErrorKind::denied);
     CHECK(refused.error().status == 401);
+}
+
+TEST_CASE("the last look at a write comes after the token, each time that it leaves") {
+    ArmWorld world;
+    bool wanted = true;
+    int looks = 0;
+    Departure departure{.last_look = [&]() -> Result<void> {
+        ++looks;
+        if (wanted) return {};
+        return Error{ErrorKind::conflict, "not wanted any more"};
+    }};
+    int puts = 0;
+    int refuse = 0;
+    world.network.before_send = [&](const http::Request& request) {
+        if (is_sign_in(request)) wanted = false;  // so long does it take
+        if (request.method != "PUT") return Fate{};
+        ++puts;
+        return refuse-- > 0 ? Fate{.instead = http::Response{.status = 401}} : Fate{};
+    };
+    SUBCASE("it has to sign in first") {}
+    SUBCASE("its token is refused, and it would leave again") {
+        REQUIRE(world.finish(world.gateway->list_machines(whole)));
+        wanted = true;
+        refuse = 1;
+    }
+    const int before = refuse;
+
+    const auto put =
+        world.finish(world.gateway->put_rule(nsg("nsg-web01"), a_rule("sp-1", 200), departure));
+
+    REQUIRE_FALSE(put);
+    CHECK(put.error().kind == ErrorKind::conflict);
+    CHECK(puts == before);
+    CHECK(looks == before + 1);
 }
 
 TEST_CASE("a token that has ended by Azure's clock is replaced") {

@@ -55,9 +55,10 @@ std::string describe_call(const http::Request& request) {
     return fmt::format("{} {} {}", kube ? "kube" : "azure", request.method, path);
 }
 
-Operator::Operator(support::SimulatedWorld& time, support::InProcessNetwork& network,
+Operator::Operator(support::SimulatedWorld& time, http::Network& network,
                    support::MemoryFiles& files, support::KeptLog& log,
-                   support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner)
+                   support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner,
+                   const std::string& identity)
     : random(seed),
       kube_transport(network.transport({})),
       store(kube::World{time.loop, time.clock, random, log, metrics}, *kube_transport,
@@ -65,12 +66,23 @@ Operator::Operator(support::SimulatedWorld& time, support::InProcessNetwork& net
              .instance = "sim"}),
       gateways(azure::World{time.loop, time.clock, random, log, metrics}, network, {"azure.test"}),
       journal(files, log, "journal"),
-      engine(
-          engine::Services{time.loop, time.clock, random, log, metrics, store, journal, gateways},
-          {.owner = owner, .writer = fmt::format("sim-{}", seed)}),
+      lease_client(std::make_unique<kube::Client>(
+          time.clock, metrics, *kube_transport,
+          kube::Connection{.origin = kube_origin,
+                           .token = Secret("controller-token"),
+                           .timeout = kube::Lease::renew_deadline / 2,
+                           .list_timeout = kube::Lease::renew_deadline / 2})),
+      lease(identity.empty() ? nullptr
+                             : std::make_unique<kube::Lease>(
+                                   kube::World{time.loop, time.clock, random, log, metrics},
+                                   *lease_client, kube::Lease::Options{.identity = identity})),
+      engine(engine::Services{time.loop, time.clock, random, log, metrics, store, journal, gateways,
+                              lease ? static_cast<Leadership&>(*lease) : sole_leader},
+             {.owner = owner, .writer = fmt::format("sim-{}", seed)}),
       scope(time.loop, [&time](std::exception_ptr) { ++time.bugs; }) {
     store.start(scope);
     engine.start();
+    if (lease) lease->start(scope);
 }
 
 World::World(std::uint64_t run_seed, std::string estate)
@@ -120,12 +132,14 @@ World::World(std::uint64_t run_seed, std::string estate)
 
 World::~World() { process.reset(); }
 
-void World::start_operator() {
+void World::start_operator() { process = make_operator(network); }
+
+std::unique_ptr<Operator> World::make_operator(http::Network& way, const std::string& identity) {
     const json system = get("/api/v1/namespaces/kube-system");
     const Owner owner = Owner::of_cluster(system.at("metadata").at("uid").get<std::string>());
-    process =
-        std::make_unique<Operator>(time, network, files, log, metrics,
-                                   seed * 1000 + static_cast<std::uint64_t>(++processes), owner);
+    return std::make_unique<Operator>(time, way, files, log, metrics,
+                                      seed * 1000 + static_cast<std::uint64_t>(++processes), owner,
+                                      identity);
 }
 
 http::Response World::request(const std::string& who, std::string method, std::string target,

@@ -12,6 +12,7 @@
 #include "apiserver/server.hpp"
 #include "azure/gateway.hpp"
 #include "engine/engine.hpp"
+#include "kube/lease.hpp"
 #include "kube/store.hpp"
 #include "simulator/simulator.hpp"
 #include "support/in_process_transport.hpp"
@@ -32,15 +33,19 @@ inline constexpr const char* start_of_time = "2026-11-21T09:00:00Z";
 
 /// One process of the operator: everything that a `kill -9` takes with it.
 struct Operator {
-    Operator(support::SimulatedWorld& time, support::InProcessNetwork& network,
-             support::MemoryFiles& files, support::KeptLog& log, support::KeptMetrics& metrics,
-             std::uint64_t seed, const Owner& owner);
+    /// With an `identity` it is one of several, and leads by the Lease.
+    Operator(support::SimulatedWorld& time, http::Network& network, support::MemoryFiles& files,
+             support::KeptLog& log, support::KeptMetrics& metrics, std::uint64_t seed,
+             const Owner& owner, const std::string& identity = {});
 
     support::SeededRandom random;
     std::unique_ptr<http::Transport> kube_transport;
     kube::KubeStore store;
     azure::ArmGateways gateways;
     telemetry::FileJournal journal;
+    SoleLeader sole_leader;
+    std::unique_ptr<kube::Client> lease_client;
+    std::unique_ptr<kube::Lease> lease;
     engine::Engine engine;
     Scope scope;  ///< the reflectors; goes first
 };
@@ -54,6 +59,7 @@ struct World {
 
     // The operator.
     void start_operator();
+    std::unique_ptr<Operator> make_operator(http::Network& way, const std::string& identity = {});
     void crash() { process.reset(); }
 
     // Time.

@@ -1,0 +1,167 @@
+#include "sim/replicas.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "sim/scenes.hpp"
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+
+class WayStream final : public http::ByteStream {
+public:
+    WayStream(Way& way, std::string origin, std::unique_ptr<http::ByteStream> inner,
+              std::chrono::milliseconds idle_limit)
+        : way_(way),
+          origin_(std::move(origin)),
+          inner_(std::move(inner)),
+          idle_limit_(idle_limit) {}
+    const http::Response& head() const override { return inner_->head(); }
+    Task<Result<std::string>> next() override {
+        if (!way_.cut.contains(origin_)) {
+            Result<std::string> bytes = co_await inner_->next();
+            if (!way_.cut.contains(origin_)) co_return bytes;
+        }
+        co_await way_.clock_.sleep_for(idle_limit_);
+        co_return unavailable("idle too long");
+    }
+
+private:
+    Way& way_;
+    std::string origin_;
+    std::unique_ptr<http::ByteStream> inner_;
+    std::chrono::milliseconds idle_limit_;
+};
+
+class WayTransport final : public http::Transport {
+public:
+    WayTransport(Way& way, std::unique_ptr<http::Transport> inner)
+        : way_(way), inner_(std::move(inner)) {}
+    Task<Result<http::Response>> send(http::Request request, http::SendOptions options) override {
+        const SteadyTime deadline = way_.clock_.steady_now() + options.timeout;
+        const std::string origin = request.origin;
+        if (way_.on_departure) way_.on_departure(request);
+        if (!way_.cut.contains(origin)) {
+            Result<http::Response> answer = co_await inner_->send(std::move(request), options);
+            if (!way_.cut.contains(origin)) co_return answer;
+        }
+        co_await way_.clock_.sleep_until(deadline);
+        co_return unavailable("timed out");
+    }
+    Task<Result<std::unique_ptr<http::ByteStream>>> open(
+        http::Request request, http::SendOptions options,
+        std::chrono::milliseconds idle_limit) override {
+        const SteadyTime deadline = way_.clock_.steady_now() + options.timeout;
+        const std::string origin = request.origin;
+        if (!way_.cut.contains(origin)) {
+            Result<std::unique_ptr<http::ByteStream>> stream =
+                co_await inner_->open(std::move(request), options, idle_limit);
+            if (!stream) co_return std::move(stream).error();
+            std::unique_ptr<http::ByteStream> wrapped =
+                std::make_unique<WayStream>(way_, origin, *std::move(stream), idle_limit);
+            co_return wrapped;
+        }
+        co_await way_.clock_.sleep_until(deadline);
+        co_return unavailable("timed out");
+    }
+
+private:
+    Way& way_;
+    std::unique_ptr<http::Transport> inner_;
+};
+
+std::unique_ptr<http::Transport> Way::transport(http::Trust trust) {
+    return std::make_unique<WayTransport>(*this, inner_.transport(std::move(trust)));
+}
+
+ReplicatedWorld::ReplicatedWorld(std::uint64_t run_seed) : World(run_seed) {
+    kube::Lease::declare_metrics(metrics);
+}
+
+ReplicatedWorld::~ReplicatedWorld() {
+    for (auto& [name, replica] : replicas) replica.process.reset();
+}
+
+void ReplicatedWorld::start(const std::string& name) {
+    Replica& replica = replicas[name];
+    replica.back_at.reset();
+    if (!replica.way) {
+        replica.way = std::make_unique<Way>(network, time.clock);
+        replica.way->on_departure = [this, name](const http::Request& request) {
+            if (request.origin != azure_origin || request.method == "GET") return;
+            if (request.target.find("/securityRules/") == std::string::npos) return;
+            const kube::Lease& lease = *replicas.at(name).process->lease;
+            departed.push_back(
+                {name, describe_call(request), now(), lease.leads(), lease.may_open()});
+        };
+    }
+    replica.process = make_operator(*replica.way, fmt::format("{}-{}", name, processes + 1));
+}
+
+void ReplicatedWorld::terminate(const std::string& name) {
+    Operator& ending = *replicas.at(name).process;
+    ending.engine.stop();
+    time.finish(ending.lease->release());
+    kill(name);
+}
+
+std::string ReplicatedWorld::leader() {
+    for (const auto& [name, replica] : replicas) {
+        if (replica.process && replica.process->lease->leads()) return name;
+    }
+    return "";
+}
+
+std::string ReplicatedWorld::standby() {
+    for (const auto& [name, replica] : replicas) {
+        if (replica.process && !replica.process->lease->leads()) return name;
+    }
+    return "";
+}
+
+void ReplicatedWorld::check_step() {
+    int leading = 0;
+    for (const auto& [name, replica] : replicas) {
+        if (replica.process && replica.process->lease->leads()) ++leading;
+    }
+    REQUIRE_MESSAGE(leading <= 1, story());
+}
+
+void ReplicatedWorld::tend() {
+    check_step();
+    for (auto& [name, replica] : replicas) {
+        if (replica.process && replica.process->lease->lost()) {
+            replica.process.reset();
+            replica.back_at = time.loop.steady_now() + 1s;
+        }
+        if (replica.back_at && time.loop.steady_now() >= *replica.back_at) start(name);
+    }
+}
+
+void ReplicatedWorld::tend_for(std::chrono::nanoseconds span) {
+    tend_until([] { return false; }, span);
+}
+
+bool ReplicatedWorld::tend_until(const std::function<bool()>& done,
+                                 std::chrono::nanoseconds at_most) {
+    const SteadyTime end = time.loop.steady_now() + at_most;
+    while (!done()) {
+        if (time.loop.steady_now() >= end) return false;
+        time.run_for(200ms);
+        tend();
+    }
+    return true;
+}
+
+void start_two(ReplicatedWorld& world) {
+    world.set_up();
+    world.start("a");
+    world.start("b");
+    const bool ready = world.tend_until(
+        [&] { return world.policy("web-ssh").value("/status/phase"_json_pointer, "") == "Ready"; },
+        60s);
+    REQUIRE_TOLD(world, ready);
+}
+
+}  // namespace sallyport::sim

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "http/transport.hpp"
+#include "sim/world.hpp"
+
+/// Several processes of one operator, each with its own way to the API server and to Azure, that
+/// elect their leader by a Lease.
+namespace sallyport::sim {
+
+/// A write to Azure as it left a replica.
+struct Departed {
+    std::string replica;
+    std::string call;
+    Timestamp at{};
+    bool leads = false;     ///< what its Lease said in that moment
+    bool may_open = false;  ///< the same
+};
+
+/// One replica's own way to the world: what is cut is cut for it alone.
+class Way final : public http::Network {
+public:
+    Way(http::Network& inner, Clock& clock) : inner_(inner), clock_(clock) {}
+    std::unique_ptr<http::Transport> transport(http::Trust trust) override;
+
+    std::set<std::string> cut = {};  ///< origins: nothing arrives there and nothing comes back
+    std::function<void(const http::Request&)> on_departure = {};
+
+private:
+    friend class WayTransport;
+    friend class WayStream;
+    http::Network& inner_;
+    Clock& clock_;
+};
+
+struct Replica {
+    std::unique_ptr<Way> way;
+    std::unique_ptr<Operator> process;
+    std::optional<SteadyTime> back_at;  ///< when the kubelet starts it again
+};
+
+class ReplicatedWorld : public World {
+public:
+    explicit ReplicatedWorld(std::uint64_t run_seed = 1);
+    ~ReplicatedWorld();
+
+    void start(const std::string& name);
+    void kill(const std::string& name) { replicas.at(name).process.reset(); }
+    /// As a SIGTERM ends it: nothing runs any more, then the Lease is given back.
+    void terminate(const std::string& name);
+    /// Runs, checks after every step, and starts again what ended by itself.
+    void tend_for(std::chrono::nanoseconds span);
+    bool tend_until(const std::function<bool()>& done, std::chrono::nanoseconds at_most);
+    /// The name of who leads; empty: nobody.
+    std::string leader();
+    std::string standby();
+
+    std::map<std::string, Replica> replicas;
+    std::vector<Departed> departed;  ///< every write to Azure, by whoever
+
+private:
+    void check_step();
+    void tend();
+};
+
+/// Account, policy and two replicas, of which one leads; the policy is Ready.
+void start_two(ReplicatedWorld& world);
+
+}  // namespace sallyport::sim
