@@ -48,12 +48,13 @@ public:
     void respec(const CloudAccount& spec);
 
     const Topology& topology() const { return topology_; }
-    /// Looked at once, whole or in part.
+    /// One sweep has worked as a whole since the start; it stays true when later ones fail. How old
+    /// what is known may be is told by `observations` and by the topology's `Known` parts.
     bool swept() const { return swept_; }
     Lane& lane(const NsgId& nsg);
     Lane* find_lane(const NsgId& nsg);
     std::map<NsgId, std::unique_ptr<Lane>>& lanes() { return lanes_; }
-    /// Reads that are still young enough to prove anything.
+    /// Reads that were young enough to prove anything when the last sweep ended.
     const path::Observations& observations() const { return observations_; }
     Ledger& ledger() { return ledger_; }
     /// Why the account does not work; empty: it does, as far as the last sweep showed.
@@ -62,8 +63,8 @@ public:
     /// Sweep now rather than at the next interval.
     void hint() { wake_.set(); }
 
-    /// Actions a policy needs and locks in its way, for one scope; asked once a day and after
-    /// `forget`.
+    /// Actions a policy needs, locks and deny assignments in its way, for one scope; asked once a
+    /// day, and again after the spec changed. What cannot be asked is not a problem.
     Task<std::vector<access::Problem>> preflight(ArmScope scope);
     void forget_preflight() { preflights_.clear(); }
 

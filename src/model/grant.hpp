@@ -44,7 +44,7 @@ struct SurfaceStatus {
     std::string id = {};
     std::string rule = {};
     std::optional<int> priority = {};
-    std::string state = {};  ///< Opening, Open, Closing, Closed, Unknown, Failed
+    std::string state = {};  ///< Opening, Open, Closing, Removed, Unknown, Failed
     std::string proof = {};
     std::string correlation_id = {};
     friend bool operator==(const SurfaceStatus&, const SurfaceStatus&) = default;

@@ -55,8 +55,7 @@ struct WriteRecord {
     Timestamp started{};
     std::string operation_url = {};
     std::optional<Timestamp> ended = {};
-    std::string outcome =
-        {};  ///< Succeeded, Failed, Canceled, Refused, Unknown; empty while it runs
+    std::string outcome = {};  ///< Succeeded, Failed, Unknown, NotSent; empty while it runs
     friend bool operator==(const WriteRecord&, const WriteRecord&) = default;
 };
 

@@ -19,7 +19,9 @@ struct JournalEntry {
     Timestamp time{};
     std::string account = {};
     std::string record = {};
-    std::string event = {};   ///< `grant.decided`, `rule.put`, `rule.removed` … a fixed list
+    /// A fixed list: `grant.decided`, `.opened`, `.shortened`, `.ended`, `.closed`; `rule.put`
+    /// (about to open), `rule.written`, `.removed`, `.neutralised` (how a write ended).
+    std::string event = {};
     std::string detail = {};  ///< what happened, for people and searches; no secrets
     std::string hash = {};
     friend bool operator==(const JournalEntry&, const JournalEntry&) = default;

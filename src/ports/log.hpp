@@ -17,9 +17,8 @@ using FieldValue = std::variant<std::string, std::int64_t, double, bool>;
 using Fields = std::vector<std::pair<std::string_view, FieldValue>>;
 
 /// One call is one line. `event` is a constant such as `rule.removed`, never built from data; ids
-/// go in fields that have the same name everywhere (`nsg`, `rule`, `grant`, `reason`,
-/// `reconcile_id`, `arm_request_id`). Never: tokens, bodies with credentials, whole objects. Any
-/// thread.
+/// go in fields that have the same name everywhere (`nsg`, `rule`, `grant`, `account`, `reason`,
+/// `error`). Never: tokens, bodies with credentials, whole objects. Any thread.
 class Log {
 public:
     virtual ~Log() = default;
