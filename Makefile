@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_BASEDIR ?= $(CURDIR)
 
-.PHONY: help demo test up down bench lint format deps clean build sanitized
+.PHONY: help demo test up down bench fuzz lint format deps clean build sanitized
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -30,6 +30,11 @@ bench:  ## measure what docs/benchmarks.md reports (QUICK=1: a tenth of it, in m
 	cmake --build build -j $(JOBS) --target bench sallyport-controller azure-sim
 	build/bin/bench
 	tests/bench/ends.py $(if $(QUICK),--quick)
+
+fuzz: deps  ## libFuzzer over every decoder, MINUTES=10 in all
+	cmake --preset fuzz
+	cmake --build build/fuzz -j $(JOBS) --target fuzz
+	tests/fuzz/fuzz.sh $(or $(MINUTES),10)
 
 deps:  ## install what is missing (all of it listed in tests/tools/deps.sh)
 	tests/tools/deps.sh all

@@ -198,6 +198,8 @@ Result<json> parse_json(std::string_view text) {
         value = json::parse(text);
     } catch (const json::parse_error& failure) {
         return invalid(fmt::format("not JSON: mistake at byte {}", failure.byte));
+    } catch (const json::out_of_range&) {
+        return invalid("not JSON that can be read: a number is out of range");
     }
     return invalid("not JSON");
 }

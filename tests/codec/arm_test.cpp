@@ -273,3 +273,9 @@ TEST_CASE("a rule that Azure would misread is not written") {
     empty.destination.prefixes.clear();
     CHECK_THROWS_AS(static_cast<void>(encode_rule(empty)), Bug);
 }
+
+TEST_CASE("a number that no machine can hold makes an answer unreadable, and nothing worse") {
+    const auto state = decode_nsg(R"({"id": "x", "properties": {"a": 1e999}})");
+    REQUIRE_FALSE(state);
+    CHECK(state.error().message.find("out of range") != std::string::npos);
+}

@@ -16,7 +16,8 @@ bool is_ours(const fs::path& relative) {
     for (const fs::path& part : relative) {
         if (std::find(others.begin(), others.end(), part.string()) != others.end()) return false;
     }
-    return !relative.string().starts_with("tests/data");
+    const std::string path = relative.string();
+    return !path.starts_with("tests/data") && !path.starts_with("tests/fuzz/corpus");
 }
 
 std::string read(const fs::path& path) {
