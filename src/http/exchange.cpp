@@ -22,6 +22,7 @@
 #include <mutex>
 #include <vector>
 
+#include "base/releaser.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::http {
@@ -36,13 +37,6 @@ using tcp = boost::asio::ip::tcp;
 constexpr std::chrono::hours inactivity_max{24};
 constexpr std::size_t pool_threads = 4;
 
-template <auto release>
-struct Releaser {
-    template <class T>
-    void operator()(T* pointer) const {
-        release(pointer);
-    }
-};
 using Bio = std::unique_ptr<BIO, Releaser<BIO_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Releaser<EVP_PKEY_free>>;
 using Cert = std::unique_ptr<X509, Releaser<X509_free>>;
@@ -352,13 +346,28 @@ public:
         for (const auto& [name, value] : response.headers()) head.headers.add(name, value);
         receiver_->on_head(std::move(head));
     }
-    void end(std::optional<Error> error) { receiver_->on_end(std::move(error)); }
+    void end(std::optional<Error> error) {
+        const std::lock_guard lock(mutex_);
+        error_ = std::move(error);
+        settled_ = true;
+        if (released_) receiver_->on_end(std::move(error_));
+    }
+    /// cpprest has let go of the request, which it does just after it took the connection back. The
+    /// end is told no earlier, or the next request would find no connection and open another.
+    void release() {
+        const std::lock_guard lock(mutex_);
+        released_ = true;
+        if (settled_) receiver_->on_end(std::move(error_));
+    }
 
 private:
     const std::shared_ptr<Receiver> receiver_;
     pplx::cancellation_token_source source_;
-    std::mutex mutex_;  // guards the gate
+    std::mutex mutex_;  // guards what follows
     std::optional<pplx::task_completion_event<int>> gate_;
+    std::optional<Error> error_;
+    bool settled_ = false;  // by the answer, or why there is none
+    bool released_ = false;
 };
 
 /// Where cpprest writes a response body: each HTTP chunk as it comes.
@@ -366,6 +375,9 @@ class BodySink final : public PlainStream {
 public:
     explicit BodySink(std::shared_ptr<CpprestExchange> exchange)
         : PlainStream(std::ios_base::out), exchange_(std::move(exchange)) {}
+    BodySink(const BodySink&) = delete;
+    BodySink& operator=(const BodySink&) = delete;
+    ~BodySink() override { exchange_->release(); }
 
 protected:
     pplx::task<std::size_t> _putn(const uint8_t* data, std::size_t size) override {

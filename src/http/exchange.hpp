@@ -24,7 +24,8 @@ public:
     virtual ~Receiver() = default;
     virtual void on_head(Response head) = 0;
     virtual Flow on_bytes(std::string_view bytes) = 0;  ///< must not throw
-    /// The last call. The error's kind is `unavailable`.
+    /// The last call; the connection is by then closed or ready for the next request. The error's
+    /// kind is `unavailable`.
     virtual void on_end(std::optional<Error> error) = 0;
 };
 

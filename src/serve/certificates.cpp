@@ -20,19 +20,13 @@
 #include <optional>
 #include <sstream>
 
+#include "base/releaser.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::serve {
 
 namespace {
 
-template <auto release>
-struct Releaser {
-    template <class T>
-    void operator()(T* pointer) const {
-        release(pointer);
-    }
-};
 using Bio = std::unique_ptr<BIO, Releaser<BIO_free>>;
 using Key = std::unique_ptr<EVP_PKEY, Releaser<EVP_PKEY_free>>;
 using Cert = std::unique_ptr<X509, Releaser<X509_free>>;
