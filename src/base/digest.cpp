@@ -1,16 +1,32 @@
 #include "base/digest.hpp"
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "base/check.hpp"
 
 namespace sallyport {
 namespace {
 
+struct FreeDigest {
+    void operator()(EVP_MD* kind) const { EVP_MD_free(kind); }
+};
+using Kind = std::unique_ptr<EVP_MD, FreeDigest>;
+
+/// Looked up once: OpenSSL 3 needs longer to find an algorithm than to digest a short text.
+const EVP_MD* sha1_kind() {
+    static const Kind kind(EVP_MD_fetch(nullptr, "SHA1", nullptr));
+    return kind.get();
+}
+const EVP_MD* sha256_kind() {
+    static const Kind kind(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+    return kind.get();
+}
+
 std::string digest(std::string_view bytes, const EVP_MD* kind) {
+    check(kind != nullptr, "OpenSSL has the digest");
     std::string out(static_cast<std::size_t>(EVP_MD_get_size(kind)), '\0');
     unsigned written = 0;
     const int done =
@@ -21,9 +37,9 @@ std::string digest(std::string_view bytes, const EVP_MD* kind) {
 }
 
 std::string uuid_text(std::string_view bytes) {
-    const std::string digits = hex(bytes);
-    return fmt::format("{}-{}-{}-{}-{}", digits.substr(0, 8), digits.substr(8, 4),
-                       digits.substr(12, 4), digits.substr(16, 4), digits.substr(20, 12));
+    std::string text = hex(bytes);
+    for (const std::size_t dash : {8UL, 13UL, 18UL, 23UL}) text.insert(dash, 1, '-');
+    return text;
 }
 
 std::string with_version(std::string bytes, unsigned version) {
@@ -42,12 +58,17 @@ int hex_value(char c) {
 
 }  // namespace
 
-std::string sha256(std::string_view bytes) { return digest(bytes, EVP_sha256()); }
+std::string sha256(std::string_view bytes) { return digest(bytes, sha256_kind()); }
 
 std::string hex(std::string_view bytes) {
     std::string out;
     out.reserve(bytes.size() * 2);
-    for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    constexpr std::string_view digits = "0123456789abcdef";
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        out += digits[byte >> 4U];
+        out += digits[byte & 15U];
+    }
     return out;
 }
 
@@ -89,7 +110,7 @@ std::string uuid_v5(std::string_view namespace_uuid, std::string_view name) {
     }
     check(input.size() == 16, "a UUID has 16 bytes");
     input += name;
-    return uuid_text(with_version(digest(input, EVP_sha1()).substr(0, 16), 5));
+    return uuid_text(with_version(digest(input, sha1_kind()).substr(0, 16), 5));
 }
 
 std::string uuid_v4_of(std::string_view sixteen_bytes) {

@@ -93,9 +93,24 @@ Result<Timestamp> parse_rfc3339(std::string_view text) {
 
 std::string format_rfc3339(Timestamp time) {
     const Civil c = civil(time);
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(c.date.year()),
-                       static_cast<unsigned>(c.date.month()), static_cast<unsigned>(c.date.day()),
-                       c.time.hours().count(), c.time.minutes().count(), c.time.seconds().count());
+    const int year = static_cast<int>(c.date.year());
+    std::string text = year >= 0 && year <= 9999 ? std::string() : fmt::format("{:04}", year);
+    const auto add = [&text](int number, int digits, char after) {
+        for (int unit = digits == 4 ? 1000 : 10; unit > 0; unit /= 10)
+            text += static_cast<char>('0' + number / unit % 10);
+        text += after;
+    };
+    if (text.empty()) {
+        add(year, 4, '-');
+    } else {
+        text += '-';
+    }
+    add(static_cast<int>(static_cast<unsigned>(c.date.month())), 2, '-');
+    add(static_cast<int>(static_cast<unsigned>(c.date.day())), 2, 'T');
+    add(static_cast<int>(c.time.hours().count()), 2, ':');
+    add(static_cast<int>(c.time.minutes().count()), 2, ':');
+    add(static_cast<int>(c.time.seconds().count()), 2, 'Z');
+    return text;
 }
 
 Result<seconds> parse_duration(std::string_view text) {

@@ -112,9 +112,12 @@ std::string Mark::text() const {
     check(is_owner(owner) && is_uid(uid), "a mark names an owner and a uid");
     check(end.has_value() == (kind == MarkKind::grant),
           "grants' marks have an end, policies' have none");
-    std::string text = fmt::format("{} owner={} {}={} end={} seq={} ", mark_head, owner,
-                                   kind == MarkKind::grant ? "grant" : "policy", uid,
-                                   end ? format_rfc3339(*end) : std::string(nothing), seq);
+    // Put together by hand: a plan writes one for each rule.
+    std::string text(mark_head);
+    text.append(" owner=").append(owner);
+    text.append(kind == MarkKind::grant ? " grant=" : " policy=").append(uid);
+    text.append(" end=").append(end ? format_rfc3339(*end) : std::string(nothing));
+    text.append(" seq=").append(std::to_string(seq)).append(" ");
     std::string plain = subject.empty() ? std::string(nothing) : subject;
     for (char& c : plain) c = is_subject_char(c) ? c : '?';
     check(text.size() < description_max, "a mark's fixed part leaves room for its subject");
@@ -142,7 +145,7 @@ std::optional<RuleName> RuleName::parse(std::string_view name) {
     return RuleName{std::string(owner), std::string(uuid), *n};
 }
 
-std::string RuleName::text() const { return fmt::format("sp-{}-{}-{}", owner, uuid, n); }
+std::string RuleName::text() const { return "sp-" + owner + "-" + uuid + "-" + std::to_string(n); }
 
 bool RuleName::is_of(std::string_view uid) const { return uuid == rule_uuid(uid); }
 

@@ -43,9 +43,9 @@ std::string content_key(const RuleContent& content) {
     const RuleContent c = canonical(content);
     std::vector<std::string> ports;
     for (const PortRange& range : c.ports) ports.push_back(range.text());
-    const std::string text =
-        fmt::format("{}\n{}\n{}\n{}\n{}", to_text(c.access), to_text(c.protocol), text_of(c.source),
-                    text_of(c.destination), join(ports, ","));
+    std::string text(to_text(c.access));
+    text.append("\n").append(to_text(c.protocol)).append("\n").append(text_of(c.source));
+    text.append("\n").append(text_of(c.destination)).append("\n").append(join(ports, ","));
     return hex(sha256(text).substr(0, key_bytes));
 }
 

@@ -90,7 +90,7 @@ private:
                 slot.n = next;
             }
             if (slot.n > RuleName::n_max) continue;
-            slot.name = RuleName::of(draft_.in.owner, claim_.uid, slot.n).text();
+            slot.name = RuleName{draft_.in.owner.text(), uuid_, slot.n}.text();
             slot.observed = observed_rule(slot.n);
         }
     }
@@ -226,6 +226,7 @@ private:
     }
 
     RuleState repair(const Slot& slot, SecurityRule rule) {
+        if (difference(rule, *slot.observed).empty()) return RuleState::present;
         SecurityRule now = *slot.observed;
         if (const auto content = content_of(now)) {
             // The same said in another order is the same.
