@@ -240,7 +240,7 @@ public:
         if (!client) co_return client.error();
         OneShot<Result<Response>> shot(loop_);
         const auto gathering = std::make_shared<Gathering>(shot.replier(), options.body_max);
-        const auto exchange = (*client)->start(std::move(request), options.may_resend, gathering);
+        const auto exchange = (*client)->start(std::move(request), options, gathering);
         if (!exchange) co_return exchange.error();
         const AtEnd leave([&] {
             if (gathering->abandon()) (*exchange)->cancel();
@@ -256,7 +256,7 @@ public:
         const auto client = client_of(request.origin);
         if (!client) co_return client.error();
         const auto flowing = std::make_shared<Flowing>(loop_, limits_.stream_buffer_max);
-        auto exchange = (*client)->start(std::move(request), options.may_resend, flowing);
+        auto exchange = (*client)->start(std::move(request), options, flowing);
         if (!exchange) co_return std::move(exchange).error();
         auto stream = std::make_unique<CpprestStream>(loop_, *std::move(exchange), flowing);
         Result<void> answered = co_await stream->wait_for_head(options.timeout, idle_limit);

@@ -14,11 +14,16 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <pplx/threadpool.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <deque>
 #include <mutex>
 #include <vector>
 
@@ -282,8 +287,20 @@ void tune(tcp::socket& socket, int family) {
     set(IPPROTO_TCP, TCP_USER_TIMEOUT, 60'000);
 }
 
+/// The newest connection's descriptor; -1: none was made yet.
+using Descriptor = std::shared_ptr<std::atomic<int>>;
+
+/// Whether the peer has neither closed the connection nor sent what nobody asked for. A descriptor
+/// that was closed here meanwhile does no harm: then cpprest makes a new connection anyway.
+bool is_quiet(const Descriptor& descriptor) {
+    char byte = 0;
+    const auto got = recv(descriptor->load(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 client::http_client_config config_of(const Origin& origin,
-                                     std::shared_ptr<const TrustMaterial> trust) {
+                                     std::shared_ptr<const TrustMaterial> trust,
+                                     Descriptor descriptor = nullptr) {
     client::http_client_config config;
     config.set_timeout(inactivity_max);
     config.set_max_redirects(0);  // a redirect would take the token to any host
@@ -293,13 +310,52 @@ client::http_client_config config_of(const Origin& origin,
             apply_tls(context, *trust, origin);
         });
     }
-    config.set_nativehandle_options([tls = origin.tls, family = origin.family](void* handle) {
+    config.set_nativehandle_options([tls = origin.tls, family = origin.family,
+                                     descriptor = std::move(descriptor)](void* handle) {
         using Tls = boost::asio::ssl::stream<tcp::socket&>;
-        tune(tls ? static_cast<Tls*>(handle)->next_layer() : *static_cast<tcp::socket*>(handle),
-             family);
+        tcp::socket& socket =
+            tls ? static_cast<Tls*>(handle)->next_layer() : *static_cast<tcp::socket*>(handle);
+        tune(socket, family);
+        if (descriptor) descriptor->store(socket.native_handle());
     });
     return config;
 }
+
+/// Clients of one connection each, that rest between two requests. The longest at rest is taken
+/// first: its connection is surely back where cpprest looks for it.
+class RestingClients final {
+public:
+    struct Kept {
+        client::http_client client;
+        Descriptor descriptor;
+    };
+
+    std::optional<Kept> take() {
+        const std::lock_guard lock(mutex_);
+        const auto oldest = std::chrono::steady_clock::now() - rest_max;
+        while (!resting_.empty()) {
+            const bool is_fresh = resting_.front().since > oldest;
+            Kept kept = std::move(resting_.front().kept);
+            resting_.pop_front();
+            if (is_fresh && is_quiet(kept.descriptor)) return kept;
+        }
+        return std::nullopt;
+    }
+    void give(Kept kept) {
+        const std::lock_guard lock(mutex_);
+        resting_.push_back({std::move(kept), std::chrono::steady_clock::now()});
+    }
+
+private:
+    /// Servers keep a connection for longer: a minute and more.
+    static constexpr std::chrono::seconds rest_max{10};
+    struct Resting {
+        Kept kept;
+        std::chrono::steady_clock::time_point since;
+    };
+    std::mutex mutex_;  // guards what follows
+    std::deque<Resting> resting_;
+};
 
 // --- the exchange
 // ----------------------------------------------------------------------------------
@@ -423,22 +479,35 @@ public:
     CpprestOriginClient(Origin origin, web::uri uri, std::shared_ptr<const TrustMaterial> trust)
         : origin_(std::move(origin)),
           uri_(std::move(uri)),
-          config_(config_of(origin_, std::move(trust))),
-          client_(uri_, config_) {}
+          trust_(std::move(trust)),
+          client_(uri_, config_of(origin_, trust_)) {}
 
-    Result<std::shared_ptr<Exchange>> start(Request request, bool may_resend,
+    Result<std::shared_ptr<Exchange>> start(Request request, const SendOptions& options,
                                             std::shared_ptr<Receiver> receiver) override {
         try {
-            auto built = build(std::move(request), origin_, may_resend);
+            auto built = build(std::move(request), origin_, options.may_resend);
             if (!built) return std::move(built).error();
             auto exchange = std::make_shared<CpprestExchange>(std::move(receiver));
             built->set_response_stream(
                 buffer_of(std::make_shared<BodySink>(exchange)).create_ostream());
+            if (options.may_resend) {
+                follow(client_.request(*built, exchange->token()), client_, exchange, [] {});
+                return std::shared_ptr<Exchange>(std::move(exchange));
+            }
             // On a fresh connection there is nothing to repeat and nothing stale: a request that a
             // resting connection loses is one of which nobody knows whether it worked. It takes a
-            // client of its own, which goes with the request, since cpprest's pool cannot be told.
-            client::http_client client = may_resend ? client_ : client::http_client(uri_, config_);
-            follow(client.request(*built, exchange->token()), client, exchange);
+            // client of its own, since cpprest's pool cannot be told.
+            std::optional<RestingClients::Kept> kept;
+            if (options.may_reuse) kept = resting_->take();
+            if (!kept) {
+                auto descriptor = std::make_shared<std::atomic<int>>(-1);
+                const auto config = config_of(origin_, trust_, descriptor);
+                kept = RestingClients::Kept{{uri_, config}, std::move(descriptor)};
+            }
+            std::function<void()> then = [] {};
+            if (options.may_reuse) then = [kept, resting = resting_] { resting->give(*kept); };
+            follow(kept->client.request(*built, exchange->token()), kept->client, exchange,
+                   std::move(then));
             return std::shared_ptr<Exchange>(std::move(exchange));
         } catch (const std::exception&) {
             return failure_of(std::current_exception());
@@ -447,17 +516,19 @@ public:
 
 private:
     /// Every task is looked at, whatever it holds. The client stays until the end: cpprest fails
-    /// the requests of one that has gone.
+    /// the requests of one that has gone. `then` is called before the receiver hears of an end
+    /// that leaves the connection whole.
     static void follow(pplx::task<web::http::http_response> answer, client::http_client client,
-                       std::shared_ptr<CpprestExchange> exchange) {
-        answer.then([client, exchange](pplx::task<web::http::http_response> done) {
+                       std::shared_ptr<CpprestExchange> exchange, std::function<void()> then) {
+        answer.then([client, exchange, then](pplx::task<web::http::http_response> done) {
             try {
                 const web::http::http_response response = done.get();
                 exchange->head(response);
                 response.content_ready().then(
-                    [client, exchange](pplx::task<web::http::http_response> whole) {
+                    [client, exchange, then](pplx::task<web::http::http_response> whole) {
                         try {
                             whole.get();
+                            then();
                             exchange->end({});
                         } catch (...) {
                             exchange->end(failure_of(std::current_exception()));
@@ -471,8 +542,9 @@ private:
 
     const Origin origin_;
     const web::uri uri_;
-    const client::http_client_config config_;
+    const std::shared_ptr<const TrustMaterial> trust_;
     client::http_client client_;
+    const std::shared_ptr<RestingClients> resting_ = std::make_shared<RestingClients>();
 };
 
 }  // namespace
@@ -521,8 +593,10 @@ Result<std::shared_ptr<OriginClient>> make_origin_client(
 }
 
 void prepare_client_pool() {
-    // cpprest reads the system's roots for every new connection (17 ms) before we replace them.
+    // cpprest reads the system's roots for every new connection (17 ms) before we replace them, and
+    // then their whole directory once more (half of what is left).
     setenv("SSL_CERT_FILE", "/dev/null", 1);
+    setenv("SSL_CERT_DIR", "/dev/null", 1);
     // One thread resolves names for all requests: a dead resolver must not hold it for long.
     setenv("RES_OPTIONS", "timeout:1 attempts:2", 0);
     static std::once_flag once;

@@ -46,7 +46,7 @@ public:
     /// Hands a request over. It is sent a second time only if `may_resend`, and then only after a
     /// reused connection turned out closed. Fails, without a call to the receiver, on what cannot
     /// be sent at all.
-    virtual Result<std::shared_ptr<Exchange>> start(Request request, bool may_resend,
+    virtual Result<std::shared_ptr<Exchange>> start(Request request, const SendOptions& options,
                                                     std::shared_ptr<Receiver> receiver) = 0;
 };
 

@@ -19,6 +19,10 @@ struct SendOptions {
     /// True: the request may be sent again on a fresh connection when a reused one turns out
     /// closed. False for anything that must reach the server at most once.
     bool may_resend = true;
+    /// Without `may_resend`: it need not have a connection of its own. One that has just been used
+    /// and that the server has not closed saves the handshake; closed in that very moment, it
+    /// leaves open whether the request worked. For requests whose outcome can be read afterwards.
+    bool may_reuse = false;
     /// A longer body is refused as `unavailable` ("answer too large").
     std::size_t body_max = 64UL * 1024 * 1024;
 };

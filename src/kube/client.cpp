@@ -118,7 +118,8 @@ Task<Result<std::string>> Client::create(std::string target, std::string body) {
     post.headers.set("Content-Type", "application/json");
     post.body = std::move(body);
     // Creating is not idempotent: a copy of a create that worked would be answered AlreadyExists.
-    http::SendOptions options{.timeout = connection_.timeout, .may_resend = false};
+    http::SendOptions options{
+        .timeout = connection_.timeout, .may_resend = false, .may_reuse = true};
     co_return co_await send(std::move(post), options);
 }
 
@@ -134,7 +135,8 @@ Task<Result<std::string>> Client::patch(std::string target, std::string body) {
     http::Request patch = request("PATCH", std::move(target));
     patch.headers.set("Content-Type", "application/merge-patch+json");
     patch.body = std::move(body);
-    http::SendOptions options{.timeout = connection_.timeout, .may_resend = false};
+    http::SendOptions options{
+        .timeout = connection_.timeout, .may_resend = false, .may_reuse = true};
     co_return co_await send(std::move(patch), options);
 }
 

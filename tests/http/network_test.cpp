@@ -296,6 +296,64 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("a request that may use a connection at rest does so, and still arrives once") {
+    std::atomic<int> connections = 0;
+    std::atomic<int> requests = 0;
+    RawServer server([&](RawServer::Connection& connection) {
+        ++connections;
+        while (!connection.read_until("\r\n\r\n").empty()) {
+            ++requests;
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    Client client;
+    const http::Request request{.method = "POST", .origin = server.origin()};
+
+    for (int i = 0; i < 20; ++i) {
+        CHECK(client.send(request, {.may_resend = false, .may_reuse = true}).has_value());
+        client.rest();
+    }
+
+    CHECK(requests.load() == 20);
+    CHECK(connections.load() < 10);
+}
+
+TEST_CASE("a connection that was closed while it rested is not used for what arrives once") {
+    std::atomic<int> requests = 0;
+    std::atomic<int> closed = 0;
+    RawServer hasty([&](RawServer::Connection& connection) {
+        if (connection.read_until("\r\n\r\n").empty()) return;
+        ++requests;
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        connection.close();
+        ++closed;
+    });
+    Client client;
+    const http::Request request{.method = "POST", .origin = hasty.origin()};
+
+    for (int i = 0; i < 20; ++i) {
+        CHECK(client.send(request, {.may_resend = false, .may_reuse = true}).has_value());
+        client.world.finish(until(client.world.loop, [&] { return closed == requests; }));
+    }
+
+    CHECK(requests.load() == 20);
+}
+
+TEST_CASE("what may use a connection at rest and is lost there is not sent again") {
+    ForgetfulServer forgetful;
+    Client client;
+    const http::Request request{.method = "POST", .origin = forgetful.server.origin()};
+
+    int answered = 0;
+    for (int i = 0; i < 20; ++i) {
+        if (client.send(request, {.may_resend = false, .may_reuse = true})) ++answered;
+        client.rest();
+    }
+
+    CHECK(answered < 20);
+    CHECK(forgetful.requests.load() == 20);
+}
+
 TEST_CASE("a request that may be repeated survives a connection that was closed while it rested") {
     for (const std::string& body : {std::string("{}"), std::string()}) {
         CAPTURE(body);
