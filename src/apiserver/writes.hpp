@@ -41,7 +41,8 @@ struct Written {
 };
 
 /// Creates, changes and removes objects. One write at a time; each is durable before it is answered
-/// and before any read or watch shows it. An event: Events older than an hour go with the next one.
+/// and before any read or watch shows it. Events older than an hour go with a newer one, looked for
+/// once a minute.
 class Writes {
 public:
     Writes(const Resources& resources, std::shared_ptr<Cache> cache, Store& store,
@@ -81,7 +82,7 @@ private:
                                       nlohmann::json object);
     void drop_content(const std::string& ns, Timestamp now, Drafts& drafts) const;
     void finish_namespace(const std::string& ns, Drafts& drafts) const;
-    void drop_old_events(Timestamp now, Drafts& drafts) const;
+    void drop_old_events(Timestamp now, Drafts& drafts);
     /// Gives versions, makes durable, shows. The text of the first draft.
     Outcome<Text> commit(Drafts drafts);
     std::string new_uid() const;
@@ -91,7 +92,8 @@ private:
     std::shared_ptr<Cache> cache_;
     Store& store_;
     RandomBytes random_bytes_;
-    std::mutex mutex_;  // one writer
+    std::mutex mutex_;              // one writer
+    Timestamp old_events_after_{};  ///< when to look for old events again; guarded by the mutex
 };
 
 }  // namespace sallyport::apiserver

@@ -18,6 +18,7 @@ using Json = nlohmann::json;
 constexpr seconds event_age_max{3600};
 /// How many old Events one new Event takes away: more than one, so that a backlog shrinks.
 constexpr std::size_t events_dropped_max = 100;
+constexpr seconds event_sweep{60};  ///< between two looks for old ones
 
 void mark_deleted(Json& object, Timestamp now) {
     Json& metadata = object["metadata"];
@@ -149,11 +150,14 @@ void Writes::finish_namespace(const std::string& ns, Drafts& drafts) const {
     drafts.push_back({&namespaces, std::move(object), entry, true});
 }
 
-void Writes::drop_old_events(Timestamp now, Drafts& drafts) const {
+void Writes::drop_old_events(Timestamp now, Drafts& drafts) {
+    // Not with each: ten thousand grants have some ten thousand events.
+    if (now < old_events_after_ && old_events_after_ <= now + event_sweep) return;
     const ResourceType& events = resources_.builtin("events");
     const Cache::Listing old =
         cache_->list({&events}, events_dropped_max,
                      [now](const Entry& entry) { return entry.written + event_age_max < now; });
+    if (old.entries.size() < events_dropped_max) old_events_after_ = now + event_sweep;
     for (const EntryPtr& entry : old.entries)
         drafts.push_back({&events, std::make_shared<Json>(Json::parse(*entry->text)), entry, true});
 }
