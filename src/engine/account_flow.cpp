@@ -69,9 +69,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     for (const auto& [uid, policy] : policies_) {
         if (policy.account == name) policy_queue_.add(uid);
     }
-    bool in_use = false;
-    for (const auto& [uid, grant] : grants_)
-        in_use = in_use || (grant.active && grant.account == name);
+    const auto active = active_in_.find(name);
+    const bool in_use = active != active_in_.end() && active->second > 0;
 
     const ObjectRef ref{Kind::account, {"", name}};
     Result<void> done;

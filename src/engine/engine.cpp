@@ -13,6 +13,13 @@ using std::chrono::milliseconds;
 /// How far the two clocks may drift apart between two ticks before it is called a jump.
 constexpr auto jump_tolerance = 2s;
 
+/// How long looks at keys stand back for each end that has come, and at most for all of a second.
+constexpr std::chrono::microseconds ahead_of_looks = 500us;
+constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
+
+/// A policy that lanes and grants keep talking of is looked at this often; at once after a rest.
+constexpr auto policy_pause = 2s;
+
 constexpr Kind all_kinds[] = {Kind::account, Kind::policy, Kind::grant, Kind::record, Kind::ledger};
 
 }  // namespace
@@ -172,13 +179,16 @@ void Engine::fill() {
         untold_policies_[policy.account].insert(policy.meta.uid);
         on_policy_change(policy.meta.key);
     });
+    std::vector<std::pair<Timestamp, std::string>> by_end;  // what ends first is looked at first
     services_.store.each_record([&](const AccessRecord& record) {
         if (!life::is_live(record)) return;
         untold_grants_[record.account].insert(record.grant_uid);
         unlooked_.insert(record.grant_uid);
         if (!record.closed()) deadlines_.set(record.grant_uid, life::end_of(record));
-        on_record_change(record.meta.key.name);
+        by_end.emplace_back(life::end_of(record), record.meta.key.name);
     });
+    std::ranges::sort(by_end);
+    for (const auto& [end, name] : by_end) on_record_change(name);
     services_.store.each_grant([&](const AccessGrant& grant) { on_grant_change(grant.meta.key); });
     if (unlooked_.empty()) first_look_done_ = true;
 }
@@ -197,7 +207,7 @@ void Engine::on_grant_change(const ObjectKey& key) {
     if (known != grant_uids_.end()) grant_queue_.add(known->second);
     const AccessGrant* grant = services_.store.grant(key);
     if (!grant) return;
-    note_grant(grant->meta.uid, key, grant->request_id);
+    note_grant(grant->meta.uid, key, grant->request_id).policy_name = grant->policy;
     if (known != grant_uids_.end() && known->second == grant->meta.uid) return;
     grant_uids_[key] = grant->meta.uid;
     grant_queue_.add(grant->meta.uid);
@@ -221,6 +231,8 @@ void Engine::note_active(const std::string& uid, GrantEntry& entry, const Access
     }
     if (active == entry.active) return;
     entry.active = active;
+    if (active) entry.counted_in = entry.account;
+    active_in_[entry.counted_in] += active ? 1 : -1;
     std::set<std::string>& same = active_[{entry.policy_uid, entry.requester}];
     const auto policy = policies_.find(entry.policy_uid);
     if (active) {
@@ -231,7 +243,7 @@ void Engine::note_active(const std::string& uid, GrantEntry& entry, const Access
         if (policy != policies_.end()) policy->second.active_grants.erase(uid);
     }
     if (same.empty()) active_.erase({entry.policy_uid, entry.requester});
-    if (policy != policies_.end()) policy_queue_.add(entry.policy_uid);
+    if (policy != policies_.end()) nudge_policy(policy->first, policy->second);
     if (!active && !entry.account.empty()) account_queue_.add(entry.account);
 }
 
@@ -251,10 +263,20 @@ void Engine::on_policy_change(const ObjectKey& key) {
     }
 }
 
+void Engine::nudge_policy(const std::string& uid, const PolicyEntry& entry) {
+    const bool rests =
+        entry.standing && entry.standing->problems.empty() && !entry.standing->not_ready;
+    const SteadyTime next = entry.looked + policy_pause;
+    if (!rests || entry.deleting || next <= services_.clock.steady_now()) {
+        policy_queue_.add(uid);
+    } else {
+        policy_queue_.add_at(uid, next);
+    }
+}
+
 void Engine::nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid) {
     for (const auto& [uid, grant] : grants_) {
-        const AccessGrant* object = services_.store.grant(grant.key);
-        const bool names_it = object && object->policy == policy.name && grant.key.ns == policy.ns;
+        const bool names_it = grant.policy_name == policy.name && grant.key.ns == policy.ns;
         if (names_it || grant.policy_uid == policy_uid) grant_queue_.add(uid);
     }
 }
@@ -263,8 +285,8 @@ void Engine::lane_changed(const std::string&, const std::set<std::string>& uids)
     for (const std::string& uid : uids) {
         if (grants_.contains(uid)) {
             grant_queue_.add(uid);
-        } else if (policies_.contains(uid)) {
-            policy_queue_.add(uid);
+        } else if (const auto policy = policies_.find(uid); policy != policies_.end()) {
+            nudge_policy(uid, policy->second);
         }
     }
 }
@@ -293,6 +315,10 @@ Task<void> Engine::work(KeyQueue& queue,
                         Task<std::optional<milliseconds>> (Engine::*look)(std::string)) {
     for (;;) {
         std::string key = co_await queue.next();
+        // Of ends that have just come nobody is told before their closings have left.
+        if (looks_after_ > services_.clock.steady_now()) {
+            co_await services_.clock.sleep_until(looks_after_);
+        }
         std::optional<milliseconds> again;
         bool broken = false;
         try {
@@ -357,20 +383,37 @@ Task<void> Engine::ask_time() {
     if (!answered) services_.log.debug("clock.not_told", {{"error", answered.error().message}});
 }
 
+/// All due closings are handed over first, lane by lane; what they make others think of comes
+/// afterwards.
+void Engine::close_due(const std::vector<std::string>& uids) {
+    if (uids.empty()) return;
+    const auto ahead = static_cast<std::int64_t>(uids.size()) * ahead_of_looks;
+    looks_after_ = services_.clock.steady_now() + std::min(ahead, ahead_of_looks_max);
+    std::map<Lane*, std::vector<std::string>> by_lane;
+    std::vector<Lane*> lanes;  // in order of their first end
+    for (const std::string& uid : uids) {
+        const auto entry = grants_.find(uid);
+        if (entry == grants_.end()) continue;
+        Account* account = find_account(entry->second.account);
+        for (const NsgId& nsg : entry->second.claimed) {
+            Lane* lane = account ? account->find_lane(nsg) : nullptr;
+            if (!lane) continue;
+            std::vector<std::string>& due = by_lane[lane];
+            if (due.empty()) lanes.push_back(lane);
+            due.push_back(uid);
+        }
+    }
+    for (Lane* lane : lanes) lane->close_due(by_lane[lane]);
+    for (const std::string& uid : uids) {
+        if (grants_.contains(uid)) grant_queue_.add(uid);
+    }
+}
+
 Task<void> Engine::run_deadlines() {
     std::optional<Timestamp> ticked;
     for (;;) {
         const Timestamp now = services_.clock.now();
-        for (const std::string& uid : deadlines_.take_due(now)) {
-            const auto entry = grants_.find(uid);
-            if (entry == grants_.end()) continue;
-            Account* account = find_account(entry->second.account);
-            for (const NsgId& nsg : entry->second.claimed) {
-                Lane* lane = account ? account->find_lane(nsg) : nullptr;
-                if (lane) lane->wake();  // the closing goes out from here; the status follows
-            }
-            grant_queue_.add(uid);
-        }
+        close_due(deadlines_.take_due(now));
         if (ticked != now) tick(now);
         ticked = now;
         const Timestamp next = std::min(deadlines_.next().value_or(now + 1s), now + 1s);

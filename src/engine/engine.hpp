@@ -63,12 +63,14 @@ private:
         ObjectKey key;
         std::string record_name;
         std::string account;
+        std::string policy_name;  ///< as the grant object has it
         std::string policy_uid;
         std::string requester;
         std::set<NsgId> claimed;
         GrantStatus published;
-        bool active = false;    ///< has a record that is not closed
-        bool followed = false;  ///< this process created the record
+        bool active = false;     ///< has a record that is not closed
+        std::string counted_in;  ///< the account among whose active ones it was counted
+        bool followed = false;   ///< this process created the record
         int failures = 0;
     };
     struct PolicyEntry {
@@ -76,6 +78,7 @@ private:
         std::string account;
         Known<access::PolicyStanding> standing;
         std::int64_t generation = -1;  ///< as of the last look
+        SteadyTime looked{};
         bool deleting = false;
         std::set<NsgId> seen_in_place;  ///< where the lockdown was whole before
         std::set<std::string> active_grants;
@@ -89,6 +92,7 @@ private:
     void on_grant_change(const ObjectKey& key);
     void on_record_change(const std::string& name);
     void on_policy_change(const ObjectKey& key);
+    void nudge_policy(const std::string& uid, const PolicyEntry& entry);
     void nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid);
     void fill();
     GrantEntry& note_grant(const std::string& uid, const ObjectKey& key,
@@ -97,6 +101,7 @@ private:
     void wake_lanes();
     void told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
               const std::string& uid);
+    void close_due(const std::vector<std::string>& uids);
     Task<void> run_deadlines();
     void tick(Timestamp now);
     void watch_clock();
@@ -147,6 +152,7 @@ private:
     std::map<ObjectKey, std::string> policy_uids_;
     std::map<std::pair<std::string, std::string>, std::set<std::string>>
         active_;                                                ///< (policy uid, user)
+    std::map<std::string, int> active_in_;                      ///< how many, by account
     std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
     bool leading_ = false;
     bool filled_ = false;
@@ -160,6 +166,7 @@ private:
     KeyQueue account_queue_;
     std::optional<std::pair<Timestamp, SteadyTime>> last_tick_;
     bool clock_in_step_ = true;
+    SteadyTime looks_after_{};  ///< closings that have come due leave before the next look
     SteadyTime time_asked_{};
     Scope scope_;  ///< last: its tasks use everything above
 };

@@ -203,7 +203,7 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         const SteadyTime now = services_.clock.steady_now();
         if (!plan.read_since || services_.clock.now() < *plan.read_since) continue;
         const auto wait = services_.clock.now() - *plan.read_since;
-        if (!lane.observed() || lane.observed()->read_sent < now - wait) lane.want_read();
+        if (!lane.observed() || lane.observed()->read_sent < now - wait) lane.want_read(uid);
     }
     if (all_told) told(untold_grants_, entry.account, uid);
 }

@@ -1,7 +1,5 @@
 #include "engine/lane.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/digest.hpp"
@@ -13,11 +11,19 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int closings_at_once_max = 8;  // DESIGN 6, Writes
-/// How long a delete lock is believed before a removal is tried again.
-constexpr auto lock_belief = 5min;
 
-Urgency urgency_of(const nsg::Step& step) {
-    return step.effect == WriteEffect::closes ? Urgency::closing : Urgency::opening;
+bool is_network(const Prefix& prefix) { return std::holds_alternative<Cidr>(prefix); }
+
+/// Whether one of its openings is for some of these addresses, as far as that can be told.
+bool shares_sources(const nsg::GrantClaim& claim, const AddressSet& addresses) {
+    return std::ranges::any_of(claim.wanted, [&](const nsg::RuleContent& content) {
+        std::vector<Cidr> networks;
+        for (const Prefix& prefix : content.source.prefixes) {
+            if (!is_network(prefix)) return true;
+            networks.push_back(std::get<Cidr>(prefix));
+        }
+        return !content.source.asgs.empty() || AddressSet::of(networks).intersects(addresses);
+    });
 }
 
 Scope::OnFailure log_bug(Log& log, std::string nsg) {
@@ -71,12 +77,12 @@ void Lane::claim(nsg::GrantClaim claim) {
     const auto before = grants_.find(uid);
     if (before != grants_.end() && before->second == claim) return;
     grants_.insert_or_assign(std::move(uid), std::move(claim));
-    wake_.set();
+    look_again();
 }
 
 void Lane::withdraw_grant(const std::string& uid) {
     last_write_ended_.erase(uid);
-    if (grants_.erase(uid) > 0) wake_.set();
+    if (grants_.erase(uid) > 0) look_again();
 }
 
 void Lane::claim(nsg::PolicyClaim claim) {
@@ -84,11 +90,11 @@ void Lane::claim(nsg::PolicyClaim claim) {
     const auto before = policies_.find(uid);
     if (before != policies_.end() && before->second == claim) return;
     policies_.insert_or_assign(std::move(uid), std::move(claim));
-    wake_.set();
+    look_again();
 }
 
 void Lane::withdraw_policy(const std::string& uid) {
-    if (policies_.erase(uid) > 0) wake_.set();
+    if (policies_.erase(uid) > 0) look_again();
 }
 
 std::set<std::string> Lane::claimants() const {
@@ -98,9 +104,10 @@ std::set<std::string> Lane::claimants() const {
     return uids;
 }
 
-void Lane::want_read() {
+void Lane::want_read(const std::string& uid) {
     read_wanted_ = true;
-    wake_.set();
+    read_wanted_by_.insert(uid);
+    look_again();
 }
 
 void Lane::observe(NsgState state) {
@@ -121,17 +128,59 @@ void Lane::accept_read(NsgState state) {
     const bool changed = !observed_ || observed_->rules != state.rules ||
                          observed_->default_rules != state.default_rules ||
                          observed_->flush_connection != state.flush_connection;
-    const bool settles = std::ranges::any_of(writes_, [&](const auto& w) {
-        return w.second.ended && *w.second.ended <= state.read_sent;
-    });
-    const bool was_asked = std::exchange(tell_of_read_, false);
+    std::set<std::string> told = std::exchange(tell_of_read_, {});
+    for (const auto& [name, write] : writes_) {
+        if (write.ended && *write.ended <= state.read_sent) told.insert(write.step.uid);
+    }
+    if (changed) told.merge(concerned(state));
     observed_ = std::move(state);
     host_.read_accepted(nsg_, &*observed_);
     refused_priorities_.clear();
-    if (!changed && !settles && !was_asked) return;
+    if (!changed && told.empty()) return;
     settle();
-    wake_.set();
-    host_.lane_changed(claimants());
+    look_again();
+    host_.lane_changed(told);
+}
+
+/// Whose proof may have changed with this read. A grant's own opening that came or went concerns
+/// itself, the policies, what is closing (another's opening may still let it in), and whoever
+/// shares its sources. Everything else concerns everybody: it must only ever tell too many.
+std::set<std::string> Lane::concerned(const NsgState& newer) const {
+    if (!observed_ || vanished_ || observed_->default_rules != newer.default_rules ||
+        observed_->flush_connection != newer.flush_connection) {
+        return claimants();
+    }
+    std::vector<const SecurityRule*> differ;
+    const auto note_missing = [&](const NsgState& from, const NsgState& in) {
+        std::map<std::string_view, const SecurityRule*> others;
+        for (const SecurityRule& rule : in.rules) others.emplace(rule.name, &rule);
+        for (const SecurityRule& rule : from.rules) {
+            const auto other = others.find(rule.name);
+            if (other == others.end() || *other->second != rule) differ.push_back(&rule);
+        }
+    };
+    note_missing(*observed_, newer);
+    note_missing(newer, *observed_);
+    std::set<std::string> uuids;
+    std::vector<Cidr> sources;
+    for (const SecurityRule* rule : differ) {
+        const auto name = RuleName::parse(rule->name);
+        const bool plain =
+            rule->source.asgs.empty() && std::ranges::all_of(rule->source.prefixes, is_network);
+        if (!name || name->owner != owner_.text() || rule->access != Access::allow || !plain)
+            return claimants();
+        uuids.insert(name->uuid);
+        for (const Prefix& each : rule->source.prefixes) sources.push_back(std::get<Cidr>(each));
+    }
+    const AddressSet moved = AddressSet::of(sources);
+    std::set<std::string> uids;
+    for (const auto& [uid, claim] : policies_) uids.insert(uid);
+    for (const auto& [uid, claim] : grants_) {
+        const bool closing = claim.wanted.empty() || claim.end <= services_.clock.now();
+        if (closing || shares_sources(claim, moved) || uuids.contains(rule_uuid(uid)))
+            uids.insert(uid);
+    }
+    return uids;
 }
 
 void Lane::settle() {
@@ -142,11 +191,16 @@ void Lane::settle() {
 }
 
 nsg::Inputs Lane::inputs() const {
+    nsg::Inputs in = inputs_without_claims();
+    for (const auto& [uid, claim] : grants_) in.grants.push_back(claim);
+    for (const auto& [uid, claim] : policies_) in.policies.push_back(claim);
+    return in;
+}
+
+nsg::Inputs Lane::inputs_without_claims() const {
     nsg::Inputs in{
         .refused_priorities = refused_priorities_, .owner = owner_, .now = services_.clock.now()};
     if (observed_ && !vanished_) in.observed = &*observed_;
-    for (const auto& [uid, claim] : grants_) in.grants.push_back(claim);
-    for (const auto& [uid, claim] : policies_) in.policies.push_back(claim);
     in.grants_complete = host_.grants_complete();
     in.policies_complete = host_.policies_complete();
     for (const auto& [name, write] : writes_) {
@@ -203,12 +257,52 @@ void Lane::start_startable() {
         closings_running_ > 0 || std::ranges::any_of(steps, [](const nsg::Step& s) {
             return s.effect == WriteEffect::closes;
         });
+    more_due_ = false;
     for (const nsg::Step& step : steps) {
-        if (!may_start(step, closing_due)) continue;
-        writes_.emplace(lower(step.rule.name), Write{step});
-        ++(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
-        scope_.start(follow(step));
+        if (may_start(step, closing_due)) {
+            start(step);
+        } else if (step.effect == WriteEffect::closes) {
+            more_due_ = true;
+        }
     }
+}
+
+void Lane::start(const nsg::Step& step) {
+    writes_.emplace(lower(step.rule.name), Write{step});
+    ++(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
+    scope_.start(follow(step));
+}
+
+void Lane::close_due(const std::vector<std::string>& uids) {
+    if (!host_.gateway()) return look_again();
+    nsg::Inputs in = inputs_without_claims();
+    for (const std::string& uid : uids) {
+        if (const auto claim = grants_.find(uid); claim != grants_.end())
+            in.grants.push_back(claim->second);
+    }
+    // Every mode lets them through: they end openings of ours. The rest of the plan follows later.
+    bool all_left = true;
+    for (const nsg::Step& step : nsg::due_closings(in)) {
+        if (may_start(step, true)) {
+            start(step);
+        } else {
+            all_left = false;
+        }
+    }
+    const SteadyTime now = services_.clock.steady_now();
+    if (closings_running_ > 0 && now >= together_until_) together_until_ = now + read_together;
+    if (!all_left || closings_running_ == 0) return look_again();
+    wake_.set();
+}
+
+void Lane::look_again() {
+    changed_ = true;
+    wake_.set();
+}
+
+/// Nothing but closings under way may have changed, and soon they have all ended.
+bool Lane::stands_back() const {
+    return !changed_ && closings_running_ > 0 && services_.clock.steady_now() < together_until_;
 }
 
 SteadyTime Lane::next_wake() const {
@@ -222,7 +316,10 @@ SteadyTime Lane::next_wake() const {
         sooner(hold_off_until_);
         sooner(serial_until_);
     }
-    if (!writes_.empty() || read_wanted_) sooner(read_not_before_);
+    if (!writes_.empty() || read_wanted_) {
+        sooner(read_not_before_);
+        sooner(together_until_);
+    }
     sooner(locked_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
@@ -236,188 +333,21 @@ Task<void> Lane::run() {
         const SteadyTime until = next_wake();
         co_await wake_.next_until(until);
         settle();
+        if (stands_back()) continue;
+        changed_ = false;
         replan();
         start_startable();
         const bool wants_read = read_wanted_ || std::ranges::any_of(writes_, [](const auto& w) {
                                     return w.second.ended.has_value();
                                 });
-        if (wants_read && !reading_ && host_.gateway() &&
-            services_.clock.steady_now() >= read_not_before_) {
+        const SteadyTime now = services_.clock.steady_now();
+        const bool others_soon = closings_running_ > 0 && now < together_until_;
+        if (wants_read && !others_soon && !reading_ && host_.gateway() && now >= read_not_before_) {
             reading_ = true;
-            tell_of_read_ = std::exchange(read_wanted_, false);
+            read_wanted_ = false;
+            tell_of_read_.merge(std::exchange(read_wanted_by_, {}));
             scope_.start(read());
         }
-    }
-}
-
-bool Lane::still_wanted(const nsg::Step& step) const {
-    if (step.of == MarkKind::policy) return policies_.contains(step.uid);
-    const auto claim = grants_.find(step.uid);
-    if (claim == grants_.end() || !claim->second.may_open) return false;
-    if (services_.clock.now() >= claim->second.end) return false;
-    return std::ranges::any_of(claim->second.wanted, [&](const nsg::RuleContent& content) {
-        return nsg::content_key(content) == step.content;
-    });
-}
-
-/// Asked in the turn in which the request is handed over: what was true when the write was planned
-/// may have passed, and a process that was paused, or that another has replaced, must not write.
-Result<void> Lane::last_look(const nsg::Step& step) const {
-    if (step.effect != WriteEffect::opens) {
-        if (!services_.leadership.leads()) return unavailable("this process does not lead");
-        return {};
-    }
-    if (!services_.leadership.may_open())
-        return unavailable("the lease was last renewed more than 5 s ago");
-    if (!still_wanted(step))
-        return Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
-    return {};
-}
-
-Task<void> Lane::follow(nsg::Step step) {
-    const Urgency urgency = urgency_of(step);
-    const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
-    WriteEnd end{.request_id = uuid_v4_of(services_.random.bytes(16))};
-    co_await host_.budget().take(call, urgency);
-    Result<void> done = last_look(step);
-    if (done && step.effect == WriteEffect::opens)
-        done = co_await host_.before_opening(nsg_, step, end.request_id);
-    if (done) done = co_await write(step, end);
-    if (!done) end.error = done.error();
-    if (end.started == Timestamp{}) end.ended = services_.clock.now();  // it never left
-    finish(step, end, done);
-}
-
-void Lane::note_departure(const nsg::Step& step, WriteEnd& end) {
-    const bool again = end.started != Timestamp{};
-    end.started = services_.clock.now();
-    if (again || step.effect == WriteEffect::opens) return;
-    const auto claim = grants_.find(step.uid);
-    if (claim == grants_.end() || end.started < claim->second.end) return;
-    const std::chrono::duration<double> late = end.started - claim->second.end;
-    services_.metrics.observe("sallyport_closing_lateness_seconds", {}, late.count());
-}
-
-Task<Result<void>> Lane::write(const nsg::Step& step, WriteEnd& end) {
-    Gateway& gateway = *host_.gateway();
-    Departure departure{.request_id = end.request_id,
-                        .last_look = [this, &step, &end]() -> Result<void> {
-                            Result<void> looked = last_look(step);
-                            if (looked) {
-                                note_departure(step, end);
-                            } else {
-                                end.started = {};  // if it left before, it was answered 401
-                            }
-                            return looked;
-                        }};
-    Result<AcceptedWrite> accepted = unavailable("not sent");
-    if (step.kind == nsg::StepKind::remove) {
-        accepted = co_await gateway.delete_rule(nsg_, step.rule.name, std::move(departure));
-    } else {
-        accepted = co_await gateway.put_rule(nsg_, step.rule, std::move(departure));
-    }
-    host_.budget().learn(gateway.quota());
-    if (!accepted) {
-        // A refusal ends the write; no answer leaves it open for 15 minutes.
-        if (accepted.error().kind != ErrorKind::unavailable) end.ended = services_.clock.now();
-        co_return std::move(accepted).error();
-    }
-    end.operation_url = accepted->operation_url;
-    co_return co_await follow_operation(*std::move(accepted), urgency_of(step), end);
-}
-
-Task<Result<void>> Lane::follow_operation(AcceptedWrite accepted, Urgency urgency, WriteEnd& end) {
-    const SteadyTime give_up = services_.clock.steady_now() + life::in_flight_limit;
-    std::chrono::seconds pause = accepted.retry_after.value_or(1s);
-    for (int failures = 0; !accepted.operation_url.empty();) {
-        if (services_.clock.steady_now() >= give_up) {
-            co_return unavailable("the operation did not end within 15 min");
-        }
-        const SteadyTime next =
-            services_.clock.steady_now() + std::clamp<std::chrono::seconds>(pause, 1s, 30s);
-        co_await services_.clock.sleep_until(next);
-        co_await host_.budget().take(Call::read,
-                                     urgency == Urgency::closing ? urgency : Urgency::other);
-        Result<OperationState> state = co_await host_.gateway()->poll(accepted.operation_url);
-        if (!state) {
-            // A poll that cannot be read says nothing of the write: the next read of the NSG will.
-            const bool gone = state.error().kind == ErrorKind::not_found;
-            if (gone || ++failures == 3)
-                co_return unavailable("the operation cannot be followed: " + state.error().message);
-            pause = state.error().retry_after.value_or(1s * failures);
-            continue;
-        }
-        pause = state->retry_after.value_or(1s);
-        if (state->status == OperationStatus::running) continue;
-        end.ended = services_.clock.now();
-        if (state->status == OperationStatus::succeeded) co_return Result<void>();
-        co_return state->error.value_or(
-            Error{ErrorKind::conflict, "the operation was cancelled", "SurfaceFailed"});
-    }
-    end.ended = services_.clock.now();
-    co_return Result<void>();
-}
-
-void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done) {
-    --(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
-    const std::string name = lower(step.rule.name);
-    const SteadyTime now = services_.clock.steady_now();
-    const auto range = writes_.equal_range(name);
-    const auto mine = std::find_if(range.first, range.second, [&](const auto& w) {
-        return !w.second.ended && w.second.step == step;
-    });
-    check(mine != range.second, "a write that ends was under way");
-    const bool never_left = end.started == Timestamp{};
-    if (never_left) {
-        writes_.erase(mine);
-    } else {
-        mine->second.ended = now;
-        last_write_ended_[step.uid] = now;
-    }
-    if (done) {
-        retries_.erase(name);
-    } else {
-        react(step, done.error());
-    }
-    services_.metrics.increment(
-        "sallyport_rule_writes_total",
-        {nsg::to_text(step.kind), to_text(step.effect),
-         done ? std::string_view("succeeded") : to_text(done.error().kind)});
-    host_.write_ended(nsg_, step, end);
-    wake_.set();
-    host_.lane_changed({step.uid});
-}
-
-void Lane::react(const nsg::Step& step, const Error& error) {
-    const SteadyTime now = services_.clock.steady_now();
-    Retry& retry = retries_[lower(step.rule.name)];
-    if (retry.content != step.content) {
-        retry = Retry();
-        retry.content = step.content;
-    }
-    const auto delay = next_attempt(reaction_to(error, retry.attempt, urgency_of(step)),
-                                    services_.random.fraction());
-    ++retry.attempt;
-    retry.error = error;
-    retry.not_before = now + delay;
-    if (error.code == "SecurityRuleConflict") {
-        refused_priorities_.insert(step.rule.priority);
-        if (retry.attempt <= 3) retry.not_before = now;  // the next free number, after a read
-        return;
-    }
-    if (error.kind == ErrorKind::throttled) {
-        const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
-        host_.budget().throttled(call, error.retry_after.value_or(1s));
-    }
-    if (error.kind == ErrorKind::conflict) {
-        serial_until_ = now + 30s;
-        hold_off_until_ = std::max(hold_off_until_, now + delay);
-    }
-    const bool locked =
-        error.reason.starts_with("Locked") || error.reason.starts_with("PolicyDenied");
-    if (locked && step.kind == nsg::StepKind::remove) {
-        locked_until_ = now + lock_belief;
-        retry.not_before = now;  // with a tombstone
     }
 }
 
@@ -446,6 +376,7 @@ Task<void> Lane::read() {
         host_.budget().throttled(Call::read, state.error().retry_after.value_or(1s));
     }
     read_wanted_ = true;
+    read_wanted_by_.merge(std::exchange(tell_of_read_, {}));
     const Attempt attempt = reaction_to(state.error(), read_failures_++, Urgency::closing);
     read_not_before_ =
         services_.clock.steady_now() + next_attempt(attempt, services_.random.fraction());

@@ -71,10 +71,13 @@ public:
     void observe(NsgState state);
     /// The NSG does not exist any more, as of a read sent then.
     void vanish(SteadyTime read_sent);
-    /// A proof needs a read that is sent from now on.
-    void want_read();
+    /// This grant's proof needs a read that is sent from now on; it is told of it, whatever it
+    /// shows.
+    void want_read(const std::string& uid);
+    /// The ends of these grants have come: their closings leave now, planned by themselves.
+    void close_due(const std::vector<std::string>& uids);
     /// Something may have changed: look again. Carries no meaning.
-    void wake() { wake_.set(); }
+    void wake() { look_again(); }
 
     life::LaneReport report(const std::string& uid) const;
     const nsg::Plan& last_plan() const { return plan_; }
@@ -83,6 +86,9 @@ public:
     static void declare_metrics(Metrics& metrics);
 
 private:
+    /// How long closings that were sent together are awaited together.
+    static constexpr std::chrono::milliseconds read_together{500};
+
     struct Write {
         nsg::Step step;
         std::optional<SteadyTime> ended = {};  ///< ended, but not yet seen by a newer read
@@ -95,9 +101,14 @@ private:
     };
 
     nsg::Inputs inputs() const;
+    nsg::Inputs inputs_without_claims() const;
+    std::set<std::string> concerned(const NsgState& newer) const;
+    void look_again();
+    bool stands_back() const;
     void settle();
     void replan();
     void start_startable();
+    void start(const nsg::Step& step);
     bool may_start(const nsg::Step& step, bool closing_due) const;
     bool still_wanted(const nsg::Step& step) const;
     Result<void> last_look(const nsg::Step& step) const;
@@ -128,10 +139,15 @@ private:
     SteadyTime hold_off_until_{};  ///< after a conflict: this lane only, openings
     SteadyTime serial_until_{};    ///< closings one at a time until then
     SteadyTime read_not_before_{};
+    /// Until then closings under way are awaited together: no read, and no plan for their sake.
+    SteadyTime together_until_{};
     int read_failures_ = 0;
+    bool changed_ = false;   ///< something that a plan is made of
+    bool more_due_ = false;  ///< closings wait until one of those under way has ended
     bool reading_ = false;
     bool read_wanted_ = false;
-    bool tell_of_read_ = false;  ///< somebody waits for the read under way, whatever it shows
+    std::set<std::string> read_wanted_by_;  ///< who waits for the next read
+    std::set<std::string> tell_of_read_;    ///< who waits for the read under way
     int closings_running_ = 0;
     int openings_running_ = 0;
     Event wake_;

@@ -234,6 +234,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     }
     const JitPolicy policy = *stored;
     found->second.account = policy.account;
+    found->second.looked = services_.clock.steady_now();
     Account* account = find_account(policy.account);
     const Known<access::PolicyStanding> before = found->second.standing;
     std::vector<access::Problem> preflight;

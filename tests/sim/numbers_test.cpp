@@ -63,3 +63,36 @@ TEST_CASE("numbers: a converged hour with an open grant writes nothing anywhere"
     CHECK(count_calls(world, before, "kube POST", "/events") == 0);
     CHECK(world.phase("a") == "Open");
 }
+
+TEST_CASE("numbers: ends of the same second all leave before anybody is told of one") {
+    constexpr std::size_t grants = 5;
+    World world;
+    start_ready(world);
+    const Timestamp end = world.now() + 3min;
+    for (std::size_t i = 0; i < grants; ++i) {
+        json grant = World::a_grant("g" + std::to_string(i));
+        grant["spec"].erase("duration");
+        grant["spec"]["notAfter"] = format_rfc3339(end);
+        ask(world, grant);
+    }
+    const auto all_are = [&](const char* phase) {
+        for (std::size_t i = 0; i < grants; ++i) {
+            if (world.phase("g" + std::to_string(i)) != phase) return false;
+        }
+        return true;
+    };
+    REQUIRE_TOLD(world, world.run_until([&] { return all_are("Open"); }, 2min));
+    world.run_for(end - world.now() - 2s);
+    const std::size_t before = world.calls.size();
+
+    REQUIRE_TOLD(world, world.run_until([&] { return all_are("Expired"); }, 2min));
+
+    std::size_t closings = 0;
+    for (std::size_t i = before; i < world.calls.size(); ++i) {
+        const std::string& call = world.calls[i];
+        if (call.starts_with("azure DELETE")) ++closings;
+        if (call.starts_with("kube P")) break;
+    }
+    CHECK_TOLD(world, closings == 2 * grants);
+    CHECK_TOLD(world, count_calls(world, before, "azure DELETE") == 2 * grants);
+}

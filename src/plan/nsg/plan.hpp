@@ -157,6 +157,10 @@ struct Plan {
 /// whose preconditions are observed; no step depends on another of the same plan having worked.
 Plan plan(const Inputs& inputs);
 
+/// Those closings of `plan` that belong to claims whose end has come, in its order, worked out from
+/// their own rules alone: what leaves before the rest is thought about.
+std::vector<Step> due_closings(const Inputs& inputs);
+
 /// The steps a mode lets through: Observe and Paused keep only removals (and tombstones) of our own
 /// Allow rules. The rest of the plan stays as it is, so that Observe can print it.
 std::vector<Step> allowed_steps(const Plan& plan, Mode mode);

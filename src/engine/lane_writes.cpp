@@ -1,0 +1,197 @@
+#include <algorithm>
+
+#include "base/digest.hpp"
+#include "base/text.hpp"
+#include "engine/lane.hpp"
+
+// One write of a lane, from its last look to its end.
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long a delete lock is believed before a removal is tried again.
+constexpr auto lock_belief = 5min;
+
+Urgency urgency_of(const nsg::Step& step) {
+    return step.effect == WriteEffect::closes ? Urgency::closing : Urgency::opening;
+}
+
+}  // namespace
+
+bool Lane::still_wanted(const nsg::Step& step) const {
+    if (step.of == MarkKind::policy) return policies_.contains(step.uid);
+    const auto claim = grants_.find(step.uid);
+    if (claim == grants_.end() || !claim->second.may_open) return false;
+    if (services_.clock.now() >= claim->second.end) return false;
+    return std::ranges::any_of(claim->second.wanted, [&](const nsg::RuleContent& content) {
+        return nsg::content_key(content) == step.content;
+    });
+}
+
+/// Asked in the turn in which the request is handed over: what was true when the write was planned
+/// may have passed, and a process that was paused, or that another has replaced, must not write.
+Result<void> Lane::last_look(const nsg::Step& step) const {
+    if (step.effect != WriteEffect::opens) {
+        if (!services_.leadership.leads()) return unavailable("this process does not lead");
+        return {};
+    }
+    if (!services_.leadership.may_open())
+        return unavailable("the lease was last renewed more than 5 s ago");
+    if (!still_wanted(step))
+        return Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
+    return {};
+}
+
+Task<void> Lane::follow(nsg::Step step) {
+    const Urgency urgency = urgency_of(step);
+    const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
+    WriteEnd end{.request_id = uuid_v4_of(services_.random.bytes(16))};
+    co_await host_.budget().take(call, urgency);
+    Result<void> done = last_look(step);
+    if (done && step.effect == WriteEffect::opens)
+        done = co_await host_.before_opening(nsg_, step, end.request_id);
+    if (done) done = co_await write(step, end);
+    if (!done) end.error = done.error();
+    if (end.started == Timestamp{}) end.ended = services_.clock.now();  // it never left
+    finish(step, end, done);
+}
+
+void Lane::note_departure(const nsg::Step& step, WriteEnd& end) {
+    const bool again = end.started != Timestamp{};
+    end.started = services_.clock.now();
+    if (again || step.effect == WriteEffect::opens) return;
+    const auto claim = grants_.find(step.uid);
+    if (claim == grants_.end() || end.started < claim->second.end) return;
+    const std::chrono::duration<double> late = end.started - claim->second.end;
+    services_.metrics.observe("sallyport_closing_lateness_seconds", {}, late.count());
+}
+
+Task<Result<void>> Lane::write(const nsg::Step& step, WriteEnd& end) {
+    Gateway& gateway = *host_.gateway();
+    Departure departure{.request_id = end.request_id,
+                        .last_look = [this, &step, &end]() -> Result<void> {
+                            Result<void> looked = last_look(step);
+                            if (looked) {
+                                note_departure(step, end);
+                            } else {
+                                end.started = {};  // if it left before, it was answered 401
+                            }
+                            return looked;
+                        }};
+    Result<AcceptedWrite> accepted = unavailable("not sent");
+    if (step.kind == nsg::StepKind::remove) {
+        accepted = co_await gateway.delete_rule(nsg_, step.rule.name, std::move(departure));
+    } else {
+        accepted = co_await gateway.put_rule(nsg_, step.rule, std::move(departure));
+    }
+    host_.budget().learn(gateway.quota());
+    if (!accepted) {
+        // A refusal ends the write; no answer leaves it open for 15 minutes.
+        if (accepted.error().kind != ErrorKind::unavailable) end.ended = services_.clock.now();
+        co_return std::move(accepted).error();
+    }
+    end.operation_url = accepted->operation_url;
+    co_return co_await follow_operation(*std::move(accepted), urgency_of(step), end);
+}
+
+Task<Result<void>> Lane::follow_operation(AcceptedWrite accepted, Urgency urgency, WriteEnd& end) {
+    const SteadyTime give_up = services_.clock.steady_now() + life::in_flight_limit;
+    std::chrono::seconds pause = accepted.retry_after.value_or(1s);
+    for (int failures = 0; !accepted.operation_url.empty();) {
+        if (services_.clock.steady_now() >= give_up) {
+            co_return unavailable("the operation did not end within 15 min");
+        }
+        const SteadyTime next =
+            services_.clock.steady_now() + std::clamp<std::chrono::seconds>(pause, 1s, 30s);
+        co_await services_.clock.sleep_until(next);
+        co_await host_.budget().take(Call::read,
+                                     urgency == Urgency::closing ? urgency : Urgency::other);
+        Result<OperationState> state = co_await host_.gateway()->poll(accepted.operation_url);
+        if (!state) {
+            // A poll that cannot be read says nothing of the write: the next read of the NSG will.
+            const bool gone = state.error().kind == ErrorKind::not_found;
+            if (gone || ++failures == 3)
+                co_return unavailable("the operation cannot be followed: " + state.error().message);
+            pause = state.error().retry_after.value_or(1s * failures);
+            continue;
+        }
+        pause = state->retry_after.value_or(1s);
+        if (state->status == OperationStatus::running) continue;
+        end.ended = services_.clock.now();
+        if (state->status == OperationStatus::succeeded) co_return Result<void>();
+        co_return state->error.value_or(
+            Error{ErrorKind::conflict, "the operation was cancelled", "SurfaceFailed"});
+    }
+    end.ended = services_.clock.now();
+    co_return Result<void>();
+}
+
+void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done) {
+    --(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
+    const std::string name = lower(step.rule.name);
+    const SteadyTime now = services_.clock.steady_now();
+    const auto range = writes_.equal_range(name);
+    const auto mine = std::find_if(range.first, range.second, [&](const auto& w) {
+        return !w.second.ended && w.second.step == step;
+    });
+    check(mine != range.second, "a write that ends was under way");
+    const bool never_left = end.started == Timestamp{};
+    if (never_left) {
+        writes_.erase(mine);
+    } else {
+        // Of closings that end together the first counts, or a stream of them would put off the
+        // read.
+        if (closings_running_ > 0 && now >= together_until_) together_until_ = now + read_together;
+        mine->second.ended = now;
+        last_write_ended_[step.uid] = now;
+    }
+    if (done) {
+        retries_.erase(name);
+    } else {
+        react(step, done.error());
+    }
+    changed_ = changed_ || !done || more_due_ || step.effect != WriteEffect::closes;
+    services_.metrics.increment(
+        "sallyport_rule_writes_total",
+        {nsg::to_text(step.kind), to_text(step.effect),
+         done ? std::string_view("succeeded") : to_text(done.error().kind)});
+    host_.write_ended(nsg_, step, end);
+    wake_.set();
+    host_.lane_changed({step.uid});
+}
+
+void Lane::react(const nsg::Step& step, const Error& error) {
+    const SteadyTime now = services_.clock.steady_now();
+    Retry& retry = retries_[lower(step.rule.name)];
+    if (retry.content != step.content) {
+        retry = Retry();
+        retry.content = step.content;
+    }
+    const auto delay = next_attempt(reaction_to(error, retry.attempt, urgency_of(step)),
+                                    services_.random.fraction());
+    ++retry.attempt;
+    retry.error = error;
+    retry.not_before = now + delay;
+    if (error.code == "SecurityRuleConflict") {
+        refused_priorities_.insert(step.rule.priority);
+        if (retry.attempt <= 3) retry.not_before = now;  // the next free number, after a read
+        return;
+    }
+    if (error.kind == ErrorKind::throttled) {
+        const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
+        host_.budget().throttled(call, error.retry_after.value_or(1s));
+    }
+    if (error.kind == ErrorKind::conflict) {
+        serial_until_ = now + 30s;
+        hold_off_until_ = std::max(hold_off_until_, now + delay);
+    }
+    const bool locked =
+        error.reason.starts_with("Locked") || error.reason.starts_with("PolicyDenied");
+    if (locked && step.kind == nsg::StepKind::remove) {
+        locked_until_ = now + lock_belief;
+        retry.not_before = now;  // with a tombstone
+    }
+}
+
+}  // namespace sallyport::engine
