@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "azure/token.hpp"
 #include "base/result.hpp"
@@ -52,7 +53,8 @@ public:
     static std::string correlation_of(const http::Headers& headers);
     std::optional<seconds> retry_after_of(const http::Headers& headers) const;
     std::string new_id() const;
-    const Quota& quota() const { return quota_; }
+    /// What the answers since the last call told; each tells its own bucket only.
+    Quota take_quota() { return std::exchange(quota_, {}); }
     const std::string& origin() const { return origin_; }
 
 private:

@@ -60,7 +60,7 @@ public:
     Task<Result<std::vector<ManagementLock>>> locks(ArmScope scope) override;
     Task<Result<std::vector<DenyAssignment>>> deny_assignments(ArmScope scope) override;
 
-    Quota quota() const override { return client_.quota(); }
+    Quota quota() override { return client_.take_quota(); }
 
 private:
     /// What a list asks for; `items` is the member of each page that has them.

@@ -68,6 +68,11 @@ void Account::respec(const CloudAccount& spec) {
     wake_.set();
 }
 
+void Account::retire() {
+    scope_.cancel_all();
+    for (auto& [id, lane] : lanes_) lane->stop();
+}
+
 Lane& Account::lane(const NsgId& nsg) {
     auto it = lanes_.find(nsg);
     if (it == lanes_.end()) {
@@ -93,9 +98,19 @@ void Account::read_accepted(const NsgId& nsg, const NsgState* state) {
 /// What has not been read for too long proves nothing any more; whoever stood on it looks again.
 void Account::drop_stale_reads() {
     const SteadyTime oldest = services_.clock.steady_now() - fresh_for();
-    const auto dropped = std::erase_if(
-        observations_, [&](const auto& each) { return each.second->read_sent < oldest; });
-    if (dropped > 0) host_.topology_changed(spec_.meta.key.name);
+    bool dropped = std::erase_if(observations_, [&](const auto& each) {
+                       return each.second->read_sent < oldest;
+                   }) > 0;
+    const auto drop = [&](auto& part, auto& shown) {
+        if (!shown || part.sent >= oldest) return;
+        part.list = {};
+        shown = {};
+        dropped = true;
+    };
+    drop(nics_, topology_.nics);
+    drop(networks_, topology_.networks);
+    drop(machines_, topology_.machines);
+    if (dropped) host_.topology_changed(spec_.meta.key.name);
 }
 
 Task<Result<void>> Account::before_opening(NsgId nsg, nsg::Step step, std::string request_id) {
@@ -281,8 +296,18 @@ void Account::note_trouble(std::optional<Error> error) {
     host_.account_changed(spec_.meta.key.name);
 }
 
+/// A timer of its own: a sweep may wait for hours where Azure throttles reads, and what was read
+/// before it began proves less and less.
+Task<void> Account::expire() {
+    for (;;) {
+        co_await services_.clock.sleep_for(fresh_for() / 6);
+        drop_stale_reads();
+    }
+}
+
 Task<void> Account::run() {
     scope_.start(ledger_.run());
+    scope_.start(expire());
     for (;;) {
         Result<void> done;
         const bool stale = opened_generation_ != spec_.meta.generation;
@@ -296,7 +321,6 @@ Task<void> Account::run() {
                 {done ? std::string_view("succeeded") : to_text(done.error().kind)});
             note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
         }
-        drop_stale_reads();
         std::chrono::milliseconds pause = spec_.sweep_interval;
         if (trouble_) {
             const Attempt attempt = reaction_to(*trouble_, failures_++, Urgency::closing);

@@ -22,6 +22,7 @@ class AccountHost {
 public:
     virtual bool grants_complete(const std::string& account) const = 0;
     virtual bool policies_complete(const std::string& account) const = 0;
+    virtual bool recorded_elsewhere(const std::string& account, const std::string& uid) const = 0;
     virtual Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                               std::string request_id) = 0;
     virtual void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
@@ -60,6 +61,12 @@ public:
     /// Why the account does not work; empty: it does, as far as the last sweep showed.
     const std::optional<Error>& trouble() const { return trouble_; }
     const std::vector<access::Problem>& problems() const { return problems_; }
+    /// An older account of the same subscription: nothing opens by this one, what it has open ends
+    /// as always.
+    const std::optional<access::Problem>& rival() const { return rival_; }
+    void set_rival(std::optional<access::Problem> rival) { rival_ = std::move(rival); }
+    /// Nothing names it any more: it neither reads nor writes from now on.
+    void retire();
     /// Sweep now rather than at the next interval.
     void hint() { wake_.set(); }
 
@@ -74,6 +81,9 @@ public:
     const CloudAccount& account() const override { return spec_; }
     bool grants_complete() const override { return host_.grants_complete(spec_.meta.key.name); }
     bool policies_complete() const override { return host_.policies_complete(spec_.meta.key.name); }
+    bool recorded_elsewhere(const std::string& uid) const override {
+        return host_.recorded_elsewhere(spec_.meta.key.name, uid);
+    }
     void read_accepted(const NsgId& nsg, const NsgState* state) override;
     Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) override;
     void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) override;
@@ -106,6 +116,7 @@ private:
     std::vector<ArmScope> scopes() const;
     void note_trouble(std::optional<Error> error);
     void drop_stale_reads();
+    Task<void> expire();
     std::chrono::milliseconds fresh_for() const;
 
     Services services_;
@@ -113,6 +124,7 @@ private:
     Owner owner_;
     CloudAccount spec_;
     std::vector<access::Problem> problems_;
+    std::optional<access::Problem> rival_;
     Budget budget_;
     Ledger ledger_;
     std::unique_ptr<Gateway> gateway_;

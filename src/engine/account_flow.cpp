@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <tuple>
+
+#include "base/text.hpp"
 #include "engine/engine.hpp"
 
 namespace sallyport::engine {
@@ -30,6 +33,11 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
         condition("Stalled", Truth::yes, account.problems().front().reason, all);
         return status;
     }
+    if (account.rival()) {
+        condition("Ready", Truth::no, account.rival()->reason, account.rival()->message);
+        condition("Stalled", Truth::yes, account.rival()->reason, account.rival()->message);
+        return status;
+    }
     if (const auto& trouble = account.trouble()) {
         const std::string reason = trouble->reason.empty() ? "CloudUnreachable" : trouble->reason;
         const bool stalled = trouble->kind == ErrorKind::denied ||
@@ -52,9 +60,60 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
 
 }  // namespace
 
+/// The account that is to have this one's subscription, if that is another: the older one, since
+/// what two of them believe of one NSG would differ.
+std::optional<access::Problem> Engine::find_rival(const CloudAccount& spec) const {
+    const auto rank = [](const CloudAccount& each) {
+        return std::tuple(each.meta.created, each.meta.key.name);
+    };
+    std::optional<access::Problem> rival;
+    services_.store.each_account([&](const CloudAccount& other) {
+        if (other.meta.uid == spec.meta.uid || rank(spec) < rank(other)) return;
+        if (!equals_ignoring_case(other.azure.subscription_id, spec.azure.subscription_id)) return;
+        rival = {"SubscriptionTaken",
+                 fmt::format("spec.azure.subscriptionId {} belongs to CloudAccount {}, which is "
+                             "older: a subscription has one account; delete one of them",
+                             spec.azure.subscription_id, other.meta.key.name)};
+    });
+    return rival;
+}
+
+/// Whether a record may still need this account's credential: not closed, or a write may land yet.
+bool Engine::is_in_use(const std::string& account) const {
+    bool in_use = false;
+    services_.store.each_record([&](const AccessRecord& record) {
+        in_use = in_use || (record.account == account && life::is_live(record));
+    });
+    const auto active = active_in_.find(account);
+    return in_use || (active != active_in_.end() && active->second > 0);
+}
+
+/// The object is gone. What records still name goes on until they are done.
+std::optional<milliseconds> Engine::retire_account(const std::string& name) {
+    const auto it = accounts_.find(name);
+    if (it == accounts_.end()) return std::nullopt;
+    if (is_in_use(name)) return 60s;
+    services_.log.info("account.retired", {{"account", name}});
+    it->second->retire();
+    retired_.push_back(std::move(it->second));
+    accounts_.erase(it);
+    services_.store.each_account(
+        [&](const CloudAccount& other) { account_queue_.add(other.meta.key.name); });
+    return std::nullopt;
+}
+
 Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     const CloudAccount* found = services_.store.account(name);
-    if (!found) co_return std::nullopt;  // its sweeps go on for as long as records name it
+    if (!found) {
+        const auto unread = services_.store.undecodable({Kind::account, {"", name}});
+        if (!unread) co_return retire_account(name);
+        // It is not absent: what it was goes on, and it is told what is wrong.
+        AccountStatus status{.observed_generation = unread->generation,
+                             .conditions = stalled_unread(*unread),
+                             .owner = settings_.owner.text()};
+        co_await services_.store.publish_account(name, unread->uid, std::move(status));
+        co_return std::nullopt;
+    }
     const CloudAccount spec = *found;
     auto it = accounts_.find(name);
     if (it == accounts_.end()) {
@@ -66,16 +125,16 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     }
     Account& account = *it->second;
     account.respec(spec);
+    account.set_rival(find_rival(spec));
     for (const auto& [uid, policy] : policies_) {
         if (policy.account == name) policy_queue_.add(uid);
     }
-    const auto active = active_in_.find(name);
-    const bool in_use = active != active_in_.end() && active->second > 0;
 
     const ObjectRef ref{Kind::account, {"", name}};
     Result<void> done;
     const bool ready = account.problems().empty() && !account.trouble() && account.swept();
-    if (spec.meta.deleted && spec.meta.held() && !in_use) {
+    if (spec.meta.deleted && spec.meta.held()) {
+        if (is_in_use(name)) co_return 60s;
         done = co_await services_.store.set_hold(ref, spec.meta.uid, false);
         co_return done ? std::nullopt : std::optional<milliseconds>(5s);
     }

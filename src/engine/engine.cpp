@@ -128,6 +128,11 @@ bool Engine::policies_complete(const std::string& account) const {
     return filled_ && !untold_policies_.contains(account);
 }
 
+bool Engine::recorded_elsewhere(const std::string& account, const std::string& uid) const {
+    const auto grant = grants_.find(uid);
+    return grant != grants_.end() && grant->second.active && grant->second.account != account;
+}
+
 /// The last one of an account: its lanes may now remove what nobody claims.
 void Engine::told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
                   const std::string& uid) {
@@ -160,6 +165,7 @@ void Engine::on_change(const ObjectRef& ref) {
         return;
     }
     if (ref.key.name.empty()) return;
+    note_undecodable(ref);
     switch (ref.kind) {
         case Kind::account: account_queue_.add(ref.key.name); break;
         case Kind::policy: on_policy_change(ref.key); break;
@@ -247,9 +253,35 @@ void Engine::note_active(const std::string& uid, GrantEntry& entry, const Access
     if (!active && !entry.account.empty()) account_queue_.add(entry.account);
 }
 
+/// Says so in the log, once for each version that was seen.
+void Engine::note_undecodable(const ObjectRef& ref) {
+    const auto unread = services_.store.undecodable(ref);
+    if (!unread) return;
+    services_.log.warn("object.undecodable", {{"kind", std::string(to_text(ref.kind))},
+                                              {"object", fmt::format("{}", ref.key)},
+                                              {"error", unread->message}});
+}
+
+std::vector<Condition> Engine::stalled_unread(const Undecodable& unread) {
+    const auto condition = [&](const char* type, Truth truth) {
+        return Condition{.type = type,
+                         .status = truth,
+                         .reason = "SpecInvalid",
+                         .message = unread.message,
+                         .observed_generation = unread.generation};
+    };
+    return {condition("Ready", Truth::no), condition("Stalled", Truth::yes)};
+}
+
 void Engine::on_policy_change(const ObjectKey& key) {
     const auto known = policy_uids_.find(key);
     if (known != policy_uids_.end()) policy_queue_.add(known->second);
+    if (const auto unread = services_.store.undecodable({Kind::policy, key});
+        unread && known == policy_uids_.end()) {
+        policies_[unread->uid].key = key;
+        policy_uids_[key] = unread->uid;
+        policy_queue_.add(unread->uid);
+    }
     const JitPolicy* policy = services_.store.policy(key);
     if (policy && (known == policy_uids_.end() || known->second != policy->meta.uid)) {
         PolicyEntry& entry = policies_[policy->meta.uid];
@@ -333,7 +365,9 @@ Task<void> Engine::work(KeyQueue& queue,
         }
         if (broken) again = 60s;
         queue.done(key);
-        if (again) queue.add_at(key, services_.clock.steady_now() + *again);
+        // No look is further away than this: what was asked for may lie centuries ahead.
+        if (again)
+            queue.add_at(key, services_.clock.steady_now() + std::min<milliseconds>(*again, 1h));
         co_await services_.loop.yield();
     }
 }

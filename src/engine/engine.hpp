@@ -49,6 +49,7 @@ public:
     // AccountHost
     bool grants_complete(const std::string& account) const override;
     bool policies_complete(const std::string& account) const override;
+    bool recorded_elsewhere(const std::string& account, const std::string& uid) const override;
     Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                       std::string request_id) override;
     void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
@@ -93,6 +94,8 @@ private:
     void on_record_change(const std::string& name);
     void on_policy_change(const ObjectKey& key);
     void nudge_policy(const std::string& uid, const PolicyEntry& entry);
+    void note_undecodable(const ObjectRef& ref);
+    static std::vector<Condition> stalled_unread(const Undecodable& unread);
     void nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid);
     void fill();
     GrantEntry& note_grant(const std::string& uid, const ObjectKey& key,
@@ -130,6 +133,8 @@ private:
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
+    void judge_standing(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
+                        Account& account);
     void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
                         Account& account);
     static std::optional<access::Problem> lockdown_missing(const std::string& uid,
@@ -141,6 +146,9 @@ private:
 
     // account_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
+    std::optional<access::Problem> find_rival(const CloudAccount& spec) const;
+    bool is_in_use(const std::string& account) const;
+    std::optional<std::chrono::milliseconds> retire_account(const std::string& name);
 
     Services services_;
     Settings settings_;
@@ -153,7 +161,9 @@ private:
     std::map<std::pair<std::string, std::string>, std::set<std::string>>
         active_;                                                ///< (policy uid, user)
     std::map<std::string, int> active_in_;                      ///< how many, by account
-    std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name; kept until the end
+    std::map<std::string, std::unique_ptr<Account>> accounts_;  ///< by name
+    /// Out of use. A look that was under way when it ended may still hold a reference.
+    std::vector<std::unique_ptr<Account>> retired_;
     bool leading_ = false;
     bool filled_ = false;
     bool first_look_done_ = false;

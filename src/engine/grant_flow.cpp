@@ -74,6 +74,7 @@ std::optional<access::Problem> Engine::nothing_opens(const Account* account) con
     }
     if (!account) return std::nullopt;
     if (!account->problems().empty()) return account->problems().front();
+    if (account->rival()) return account->rival();
     if (const auto& trouble = const_cast<Account*>(account)->trouble();
         trouble && !account->swept()) {
         return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason,
@@ -362,7 +363,9 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         co_return Error{ErrorKind::unavailable, std::move(problem->message),
                         std::move(problem->reason)};
     }
-    Ledger& ledger = find_account(account)->ledger();
+    Account* const mine = find_account(account);
+    if (!mine) co_return unavailable("the account is gone");
+    Ledger& ledger = mine->ledger();
     LedgerEvent event{
         .record = {},
         .event = "rule.put",

@@ -4,6 +4,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "plan/nsg/draft.hpp"
 
 namespace sallyport::engine {
 namespace {
@@ -218,7 +219,13 @@ nsg::Inputs Lane::inputs_without_claims() const {
 }
 
 void Lane::replan() {
-    nsg::Plan fresh = nsg::plan(inputs());
+    nsg::Inputs in = inputs();
+    nsg::Plan fresh = nsg::plan(in);
+    for (const nsg::Step& step : fresh.steps) {
+        if (step.reason == nsg::reasons::no_record && host_.recorded_elsewhere(step.uid))
+            in.recorded_elsewhere.insert(step.uid);
+    }
+    if (!in.recorded_elsewhere.empty()) fresh = nsg::plan(in);
     std::set<std::string> changed;
     const auto note_changes = [&](const auto& before, const auto& after) {
         for (const auto& each : after) {
@@ -323,7 +330,7 @@ SteadyTime Lane::next_wake() const {
     sooner(locked_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
-        sooner(now + std::max(wait, seconds(1)));
+        sooner(now + std::clamp<seconds>(wait, 1s, 1h));
     }
     return next;
 }

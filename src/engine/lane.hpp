@@ -30,6 +30,8 @@ public:
     virtual const CloudAccount& account() const = 0;
     virtual bool grants_complete() const = 0;
     virtual bool policies_complete() const = 0;
+    /// The grant has a live record that names another account.
+    virtual bool recorded_elsewhere(const std::string& uid) const = 0;
     /// A newer read of the NSG was accepted; `state` stays where it is and is replaced in place.
     virtual void read_accepted(const NsgId& nsg, const NsgState* state) = 0;
     /// The last look before an opening write leaves: grant read live, write recorded, journal and
@@ -83,6 +85,8 @@ public:
     const nsg::Plan& last_plan() const { return plan_; }
 
     Task<void> run();
+    /// Ends what it has under way; nothing of it is heard any more. `run` is its owner's to end.
+    void stop() { scope_.cancel_all(); }
     static void declare_metrics(Metrics& metrics);
 
 private:

@@ -34,6 +34,22 @@ void add_condition(PolicyStatus& status, std::string type, Truth truth, access::
 
 }  // namespace
 
+/// What may be said of the policy now; a policy that stands claims its lockdown.
+void Engine::judge_standing(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
+                            Account& account) {
+    Known<const Topology*> topology;
+    if (account.swept()) topology = &account.topology();
+    access::PolicyStanding standing = access::judge_policy(policy, account.account(), topology);
+    const bool stands = standing.problems.empty();
+    if (account.rival()) standing.not_ready = account.rival();
+    entry.standing = std::move(standing);
+    if (account.rival() || !stands) {
+        told(untold_policies_, entry.account, uid);
+    } else if (account.swept()) {
+        claim_lockdown(uid, entry, policy, account);
+    }
+}
+
 /// Tells every NSG on the ways to the policy's machines what its lockdown wants there. A lockdown
 /// that cannot be worked out now leaves the lanes as they were told.
 void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
@@ -222,6 +238,16 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     if (found == policies_.end()) co_return std::nullopt;
     const ObjectKey key = found->second.key;
     const JitPolicy* stored = services_.store.policy(key);
+    if (const auto unread = services_.store.undecodable({Kind::policy, key});
+        unread && unread->uid == uid) {
+        // It is not absent: what it was goes on, and it is told what is wrong.
+        PolicyStatus status{.observed_generation = unread->generation,
+                            .conditions = stalled_unread(*unread),
+                            .phase = "Stalled",
+                            .message = unread->message};
+        co_await services_.store.publish_policy(key, uid, std::move(status));
+        co_return std::nullopt;
+    }
     if (!stored || stored->meta.uid != uid) {
         told(untold_policies_, found->second.account, uid);
         nudge_grants_of(key, uid);  // a policy that is gone ends its grants; its lockdown stays
@@ -239,14 +265,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const Known<access::PolicyStanding> before = found->second.standing;
     std::vector<access::Problem> preflight;
     if (account) {
-        Known<const Topology*> topology;
-        if (account->swept()) topology = &account->topology();
-        found->second.standing = access::judge_policy(policy, account->account(), topology);
-        if (found->second.standing->problems.empty() && account->swept()) {
-            claim_lockdown(uid, found->second, policy, *account);
-        } else if (!found->second.standing->problems.empty()) {
-            told(untold_policies_, found->second.account, uid);
-        }
+        judge_standing(uid, found->second, policy, *account);
         std::set<std::string> groups;
         for (const NsgId& nsg : found->second.claimed) groups.emplace(nsg.id().resource_group());
         for (const std::string& group : groups) {

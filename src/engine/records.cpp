@@ -13,6 +13,7 @@ bool is_newer(const std::string& a, const std::string& b) {
 }
 
 constexpr int conflicts_max = 5;
+constexpr std::size_t deferred_max = 16;
 
 }  // namespace
 
@@ -39,7 +40,15 @@ std::optional<AccessRecord> Records::find(const std::string& name) const {
 }
 
 void Records::defer(const std::string& name, Change change) {
-    deferred_[name].push_back(std::move(change));
+    std::vector<Change>& changes = deferred_[name];
+    changes.push_back(std::move(change));
+    // A closing that fails for days must not pile up here.
+    if (changes.size() % deferred_max == 0) scope_.start(flush(name));
+}
+
+Task<void> Records::flush(std::string name) {
+    const Result<void> done = co_await update(name, [](AccessRecord&) {});
+    if (!done) services_.log.debug("record.not_flushed", {{"error", done.error().message}});
 }
 
 const AccessRecord* Records::stored(const std::string& name) const {

@@ -27,8 +27,8 @@ public:
     Task<Result<AccessRecord>> create(AccessRecord record);
     /// Durable when it returns a value. `change` must be safe to apply twice.
     Task<Result<void>> update(std::string name, Change change);
-    /// Goes out with the next update of that record; lost if the process dies before. For what only
-    /// saves a wait (how a write ended), never for what must be durable.
+    /// Goes out with the next update of that record, or when there are many; lost if the process
+    /// dies before. For what only saves a wait (how a write ended), never for what must be durable.
     void defer(const std::string& name, Change change);
     /// The cache moved: forgets what is older than it.
     void refresh(const std::string& name);
@@ -38,6 +38,7 @@ private:
         Change change;
         OneShot<Result<void>>::Replier waiter;
     };
+    Task<void> flush(std::string name);
     Task<void> write(std::string name);
     Task<Result<void>> apply(const std::string& name, const std::vector<Pending>& batch);
     const AccessRecord* stored(const std::string& name) const;

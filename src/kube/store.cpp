@@ -122,9 +122,12 @@ void KubeStore::each_record(const std::function<void(const AccessRecord&)>& visi
     records_.each(visit);
 }
 
-std::optional<std::string> KubeStore::undecodable(const ObjectRef& ref) const {
-    return replica(ref.kind).problem(is_internal(ref.kind) ? internal(ref.kind, ref.key.name).key
-                                                           : ref.key);
+std::optional<Undecodable> KubeStore::undecodable(const ObjectRef& ref) const {
+    const ObjectKey key = is_internal(ref.kind) ? internal(ref.kind, ref.key.name).key : ref.key;
+    std::optional<std::string> problem = replica(ref.kind).problem(key);
+    const ObjectMeta* meta = replica(ref.kind).meta(key);
+    if (!problem || !meta) return std::nullopt;
+    return Undecodable{meta->uid, meta->generation, *std::move(problem)};
 }
 
 void KubeStore::on_change(std::function<void(const ObjectRef&)> notify) {

@@ -58,7 +58,7 @@ public:
     void each_policy(const std::function<void(const JitPolicy&)>& visit) const override;
     void each_grant(const std::function<void(const AccessGrant&)>& visit) const override;
     void each_record(const std::function<void(const AccessRecord&)>& visit) const override;
-    std::optional<std::string> undecodable(const ObjectRef& ref) const override;
+    std::optional<Undecodable> undecodable(const ObjectRef& ref) const override;
     void on_change(std::function<void(const ObjectRef&)> notify) override;
     std::optional<seconds> clock_offset() const override { return client_.clock_offset(); }
 

@@ -98,7 +98,9 @@ public:
     virtual Task<Result<std::vector<ManagementLock>>> locks(ArmScope scope) = 0;
     virtual Task<Result<std::vector<DenyAssignment>>> deny_assignments(ArmScope scope) = 0;
 
-    virtual Quota quota() const = 0;
+    /// What the answers since the last call told; asked twice, the second time tells nothing, so
+    /// that an old figure is not believed again and again.
+    virtual Quota quota() = 0;
 };
 
 /// Makes gateways; `secret` is the account's client secret, `ca_pem` the extra roots of a custom

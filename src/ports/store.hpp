@@ -31,6 +31,13 @@ struct Notice {
     std::string note = {};
 };
 
+/// An object that exists and cannot be read.
+struct Undecodable {
+    std::string uid = {};
+    std::int64_t generation = 0;
+    std::string message = {};
+};
+
 /// The API server as the engine needs it: a cache that follows it, live reads, and the few writes.
 ///
 /// Cache: filled by list and watch, one entry per object, decoded once. A pointer it hands out is
@@ -56,9 +63,8 @@ public:
     virtual void each_policy(const std::function<void(const JitPolicy&)>& visit) const = 0;
     virtual void each_grant(const std::function<void(const AccessGrant&)>& visit) const = 0;
     virtual void each_record(const std::function<void(const AccessRecord&)>& visit) const = 0;
-    /// The decoder's message for an object that could not be read; nullopt: it was read or is
-    /// absent.
-    virtual std::optional<std::string> undecodable(const ObjectRef& ref) const = 0;
+    /// nullopt: it was read or is absent.
+    virtual std::optional<Undecodable> undecodable(const ObjectRef& ref) const = 0;
     /// Called on the loop whenever an object was added, changed or removed, and with an empty name
     /// when a kind became synced. A change only ever puts a key in a queue.
     virtual void on_change(std::function<void(const ObjectRef&)> notify) = 0;

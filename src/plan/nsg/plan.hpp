@@ -77,6 +77,9 @@ struct Inputs {
     /// True once every record has been turned into a claim; before that nothing is removed for lack
     /// of one, but what a claim or a mark says is due closes all the same.
     bool grants_complete = false;
+    /// Grants whose live record names another account of the same subscription. Whoever plans asks
+    /// for those that a first plan would remove as `no record`.
+    std::set<std::string> recorded_elsewhere = {};
     std::vector<PolicyClaim> policies = {};
     bool policies_complete = false;  ///< before that, no rule of a policy is touched
     /// Priorities that were refused (`SecurityRuleConflict`) though the read showed them free.

@@ -39,6 +39,11 @@ void remove_unrecorded(Draft& draft, const OwnRule& mine) {
     }
     // An opening of ours under way means that a record exists and is about to be seen.
     if (draft.is_in_flight(mine.folded)) return;
+    if (mine.mark && draft.in.recorded_elsewhere.contains(mine.mark->uid)) {
+        draft.find("OtherAccount", "its record names another account of this subscription",
+                   mine.rule->name, mine.mark->uid);
+        return;
+    }
     draft.find("NoRecord", "a rule of ours that no record stands for", mine.rule->name,
                mine.mark ? mine.mark->uid : std::string());
     draft.remove(*mine.rule, cause_of(mine, reasons::no_record, "no record stands for it"));
