@@ -17,6 +17,7 @@
 #include "base/digest.hpp"
 #include "controller/health.hpp"
 #include "controller/options.hpp"
+#include "engine/bugs.hpp"
 #include "engine/engine.hpp"
 #include "http/cpprest_network.hpp"
 #include "kube/store.hpp"
@@ -175,13 +176,6 @@ int run(const Options& options, Signals& signals) {
                                               endpoint, system::wall_now);
     if (!health_server) return refuse(std::move(health_server).error().context("--metrics-listen"));
 
-    const auto on_bug = [&log](std::exception_ptr failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& bug) {
-            log.error("bug", {{"where", std::string("main")}, {"what", std::string(bug.what())}});
-        }
-    };
     {
         system::DiskFiles files(loop);
         const std::string writer = fmt::format("{}-{}", getpid(), hex(random.bytes(4)));
@@ -197,7 +191,7 @@ int run(const Options& options, Signals& signals) {
         engine::Engine engine(
             {loop, clock, random, log, metrics, store, journal, gateways, leadership},
             {.owner = *owner, .writer = writer});
-        Scope scope(loop, on_bug);
+        Scope scope(loop, engine::on_bug(log, metrics, "main"));
         store.start(scope);
         engine.start();
         scope.start(beat(clock, engine, health));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "engine/bugs.hpp"
 #include "engine/preflight.hpp"
 
 namespace sallyport::engine {
@@ -17,18 +18,6 @@ constexpr auto service_tags_for = 24h;
 constexpr auto preflight_for = 24h;
 /// A read proves something for three sweeps, and at least for as long as a slow cloud needs.
 constexpr auto fresh_at_least = 3min;
-
-Scope::OnFailure log_bug(Log& log, std::string account) {
-    return [&log, account = std::move(account)](std::exception_ptr failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& bug) {
-            log.error("bug", {{"where", std::string("account")},
-                              {"account", account},
-                              {"what", std::string(bug.what())}});
-        }
-    };
-}
 
 }  // namespace
 
@@ -42,7 +31,8 @@ Account::Account(Services services, AccountHost& host, Owner owner, std::string 
       budget_(services.loop, services.clock),
       ledger_(services, spec_.meta.key.name, std::move(writer)),
       wake_(services.loop),
-      scope_(services.loop, log_bug(services.log, spec_.meta.key.name)) {}
+      scope_(services.loop,
+             on_bug(services.log, services.metrics, "account", spec_.meta.key.name)) {}
 
 Account::~Account() { scope_.cancel_all(); }
 

@@ -58,6 +58,7 @@ public:
     /// Reads that were young enough to prove anything when the last sweep ended.
     const path::Observations& observations() const { return observations_; }
     Ledger& ledger() { return ledger_; }
+    const Ledger& ledger() const { return ledger_; }
     /// Why the account does not work; empty: it does, as far as the last sweep showed.
     const std::optional<Error>& trouble() const { return trouble_; }
     const std::vector<access::Problem>& problems() const { return problems_; }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/bugs.hpp"
+
 namespace sallyport::engine {
 namespace {
 
@@ -31,25 +33,13 @@ Engine::Engine(Services services, Settings settings)
       grant_queue_(services.loop),
       policy_queue_(services.loop),
       account_queue_(services.loop),
-      scope_(services.loop, on_failure("flow")) {}
+      scope_(services.loop, on_bug(services.log, services.metrics, "flow")) {}
 
 Engine::~Engine() { scope_.cancel_all(); }
 
 void Engine::stop() {
     scope_.cancel_all();
     accounts_.clear();
-}
-
-Scope::OnFailure Engine::on_failure(const char* where) {
-    return [this, where](std::exception_ptr failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& bug) {
-            services_.metrics.increment("sallyport_bugs_total");
-            services_.log.error("bug",
-                                {{"where", std::string(where)}, {"what", std::string(bug.what())}});
-        }
-    };
 }
 
 void Engine::declare_metrics(Metrics& metrics) {
@@ -67,9 +57,6 @@ void Engine::declare_metrics(Metrics& metrics) {
                      .kind = MetricKind::counter,
                      .help = "Looks at one key, by what it was and how it ended.",
                      .labels = {"key", "outcome"}});
-    metrics.declare({.name = "sallyport_bugs_total",
-                     .kind = MetricKind::counter,
-                     .help = "Broken invariants of ours; each stopped one look at one key."});
     metrics.declare(
         {.name = "sallyport_clock_jumps_total",
          .kind = MetricKind::counter,
@@ -77,6 +64,7 @@ void Engine::declare_metrics(Metrics& metrics) {
     metrics.declare({.name = "sallyport_loop_turn_seconds_max",
                      .kind = MetricKind::gauge,
                      .help = "The longest turn of the loop since the last second."});
+    declare_bug_metric(metrics);
     Account::declare_metrics(metrics);
     Lane::declare_metrics(metrics);
     Ledger::declare_metrics(metrics);
@@ -357,10 +345,7 @@ Task<void> Engine::work(KeyQueue& queue,
             again = co_await (this->*look)(key);
         } catch (const std::exception& bug) {
             // One poisonous object must not stop the closing of all others.
-            services_.metrics.increment("sallyport_bugs_total");
-            services_.log.error(
-                "bug",
-                {{"where", std::string("look")}, {"key", key}, {"what", std::string(bug.what())}});
+            report_bug(services_.log, services_.metrics, "look", key, bug);
             broken = true;
         }
         if (broken) again = 60s;

@@ -113,10 +113,8 @@ private:
     void watch_over(const AccessRecord& record);
     Task<void> work(KeyQueue& queue,
                     Task<std::optional<std::chrono::milliseconds>> (Engine::*look)(std::string));
-    Scope::OnFailure on_failure(const char* where);
 
     // grant_flow.cpp
-    bool is_exhausted(const AccessRecord& record, const NsgId& nsg, const nsg::Step& step) const;
     Task<std::optional<std::chrono::milliseconds>> look_at_grant(std::string uid);
     struct Observed;
     void observe(const std::string& uid, GrantEntry& entry, Observed& out);

@@ -75,12 +75,11 @@ std::optional<access::Problem> Engine::nothing_opens(const Account* account) con
     if (!account) return std::nullopt;
     if (!account->problems().empty()) return account->problems().front();
     if (account->rival()) return account->rival();
-    if (const auto& trouble = const_cast<Account*>(account)->trouble();
-        trouble && !account->swept()) {
+    if (const auto& trouble = account->trouble(); trouble && !account->swept()) {
         return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason,
                                trouble->message};
     }
-    if (const auto& blocked = const_cast<Account*>(account)->ledger().blocked()) {
+    if (const auto& blocked = account->ledger().blocked()) {
         return access::Problem{"LedgerBlocked", *blocked};
     }
     return std::nullopt;
@@ -387,7 +386,9 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         }
         Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
-        if (step.repair && record && is_exhausted(*record, nsg, step)) {
+        if (step.repair && record &&
+            life::is_exhausted(*record, services_.store.policy(record->policy), nsg,
+                               step.rule.name)) {
             grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
             co_return Error{ErrorKind::conflict, "it was put back as often as the policy allows"};
         }
@@ -403,16 +404,6 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");
     co_return Result<void>();
-}
-
-/// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
-bool Engine::is_exhausted(const AccessRecord& record, const NsgId& nsg,
-                          const nsg::Step& step) const {
-    const JitPolicy* policy = services_.store.policy(record.policy);
-    const int allowed = policy && !policy->repair_open ? 0 : life::reopenings_max;
-    return std::ranges::any_of(record.rules, [&](const RecordedRule& rule) {
-        return rule.nsg == nsg && rule.name == step.rule.name && rule.repairs >= allowed;
-    });
 }
 
 void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,

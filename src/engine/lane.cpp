@@ -4,6 +4,7 @@
 
 #include "base/digest.hpp"
 #include "base/text.hpp"
+#include "engine/bugs.hpp"
 #include "plan/nsg/draft.hpp"
 
 namespace sallyport::engine {
@@ -27,18 +28,6 @@ bool shares_sources(const nsg::GrantClaim& claim, const AddressSet& addresses) {
     });
 }
 
-Scope::OnFailure log_bug(Log& log, std::string nsg) {
-    return [&log, nsg = std::move(nsg)](std::exception_ptr failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& bug) {
-            log.error(
-                "bug",
-                {{"where", std::string("lane")}, {"nsg", nsg}, {"what", std::string(bug.what())}});
-        }
-    };
-}
-
 }  // namespace
 
 Lane::Lane(Services services, LaneHost& host, Owner owner, NsgId nsg)
@@ -47,7 +36,7 @@ Lane::Lane(Services services, LaneHost& host, Owner owner, NsgId nsg)
       owner_(std::move(owner)),
       nsg_(std::move(nsg)),
       wake_(services.loop),
-      scope_(services.loop, log_bug(services.log, nsg_.text())) {}
+      scope_(services.loop, on_bug(services.log, services.metrics, "lane", nsg_.text())) {}
 
 void Lane::declare_metrics(Metrics& metrics) {
     metrics.declare({.name = "sallyport_rule_writes_total",

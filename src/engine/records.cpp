@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/bugs.hpp"
+
 namespace sallyport::engine {
 namespace {
 
@@ -17,17 +19,9 @@ constexpr std::size_t deferred_max = 16;
 
 }  // namespace
 
-Scope::OnFailure Records::on_failure() {
-    Log& log = services_.log;
-    return [&log](std::exception_ptr failure) {
-        try {
-            std::rethrow_exception(failure);
-        } catch (const std::exception& bug) {
-            log.error("bug",
-                      {{"where", std::string("records")}, {"what", std::string(bug.what())}});
-        }
-    };
-}
+Records::Records(Services services)
+    : services_(services),
+      scope_(services.loop, on_bug(services.log, services.metrics, "records")) {}
 
 std::optional<AccessRecord> Records::find(const std::string& name) const {
     const AccessRecord* newest = stored(name);

@@ -17,8 +17,7 @@ class Records final {
 public:
     using Change = std::function<void(AccessRecord&)>;
 
-    explicit Records(Services services)
-        : services_(services), scope_(services.loop, on_failure()) {}
+    explicit Records(Services services);
 
     /// The newest version known (the answer to our last write, or the cache) with deferred changes
     /// applied; nullopt: there is none.
@@ -42,7 +41,6 @@ private:
     Task<void> write(std::string name);
     Task<Result<void>> apply(const std::string& name, const std::vector<Pending>& batch);
     const AccessRecord* stored(const std::string& name) const;
-    Scope::OnFailure on_failure();
 
     Services services_;
     std::map<std::string, AccessRecord> newest_;

@@ -98,11 +98,8 @@ std::optional<Ending> by_target(const View& view, Timestamp now) {
     return std::nullopt;
 }
 
-int repairs_of(const AccessRecord& record, const NsgId& nsg, const std::string& rule) {
-    for (const RecordedRule& recorded : record.rules) {
-        if (recorded.nsg == nsg && recorded.name == rule) return recorded.repairs;
-    }
-    return 0;
+int reopenings_of(const JitPolicy* policy) {
+    return policy && !policy->repair_open ? 0 : reopenings_max;
 }
 
 /// Somebody takes the opening away again and again. What moved with its machine was taken by
@@ -111,13 +108,13 @@ std::optional<Ending> by_drift(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
     if (!record.opened_at || view.proof.moved) return std::nullopt;
     const JitPolicy* policy = same(view.asked.policy, record.policy_uid);
-    const int allowed = policy && !policy->repair_open ? 0 : reopenings_max;
     for (const LaneReport& lane : view.lanes) {
         if (!lane.verdict) continue;
         for (const auto& rule : lane.verdict->rules) {
             const bool taken =
                 rule.state == nsg::RuleState::missing || rule.state == nsg::RuleState::differs;
-            if (!taken || repairs_of(record, lane.nsg, rule.name) < allowed) continue;
+            if (!taken || !is_exhausted(record, policy, lane.nsg, rule.name)) continue;
+            const int allowed = reopenings_of(policy);
             // Who did it would be in the Activity Log, which this version does not read.
             return Ending{
                 now, "RemovedBy(unknown)",
@@ -257,6 +254,17 @@ std::optional<Ending> ending(const View& view, Timestamp now) {
         if (auto over = look(view, now)) return over;
     }
     return std::nullopt;
+}
+
+bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,
+                  std::string_view rule) {
+    int repairs = 0;  // of a rule that was never put back
+    for (const RecordedRule& recorded : record.rules) {
+        if (recorded.nsg == nsg && recorded.name == rule) {
+            repairs = std::max(repairs, recorded.repairs);
+        }
+    }
+    return repairs >= reopenings_of(policy);
 }
 
 std::string bare(const std::string& reason) { return reason.substr(0, reason.find('(')); }

@@ -47,6 +47,11 @@ Timestamp end_now(const View& view);
 /// nullopt: the access is still owed. Requires a record.
 std::optional<Ending> ending(const View& view, Timestamp now);
 
+/// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
+/// `policy` null: not known, or gone; the default holds.
+bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,
+                  std::string_view rule);
+
 /// The condition reason in an end's reason: without what stands in parentheses.
 std::string bare(const std::string& reason);
 

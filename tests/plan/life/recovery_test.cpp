@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "plan/life/ends.hpp"
 #include "plan/life/story.hpp"
 #include "support/printers.hpp"
 
@@ -148,4 +149,18 @@ TEST_CASE("a grant deleted during its opening goes as soon as its own writes hav
     story.settle();
 
     CHECK_FALSE(story.exists);
+}
+
+TEST_CASE("a rule is put back three times, and not once where the policy ends what is taken away") {
+    AccessRecord record;
+    record.rules = {{.nsg = nsg_id("nsg-web"), .name = "sp-a", .repairs = 2},
+                    {.nsg = nsg_id("nsg-subnet"), .name = "sp-a", .repairs = 3}};
+    JitPolicy ends;
+    ends.repair_open = false;
+
+    CHECK_FALSE(life::is_exhausted(record, nullptr, nsg_id("nsg-web"), "sp-a"));
+    CHECK(life::is_exhausted(record, nullptr, nsg_id("nsg-subnet"), "sp-a"));
+    CHECK_FALSE(life::is_exhausted(record, nullptr, nsg_id("nsg-subnet"), "sp-b"));
+    CHECK(life::is_exhausted(record, &ends, nsg_id("nsg-web"), "sp-a"));
+    CHECK(life::is_exhausted(record, &ends, nsg_id("nsg-web"), "sp-b"));
 }
