@@ -16,6 +16,10 @@ using std::chrono::milliseconds;
 /// Nothing opens while our clock and the API server's differ by more (DESIGN 5.5).
 constexpr seconds clock_difference_max{30};
 
+/// Wall time comes in whole seconds: a read is known to have been sent at or after `since` only if
+/// it is sent from here on. Asked for sooner, it would be asked for again and again.
+Timestamp provable_at(Timestamp since) { return since + 1s; }
+
 /// Whether a step's effect is known here at once; else the watch tells when it has come about.
 bool observed_at_once(const life::StoreStep& step) {
     return std::holds_alternative<life::CreateRecord>(step) ||
@@ -200,10 +204,10 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         entry.claimed.insert(nsg);
         Lane& lane = account->lane(nsg);
         lane.claim(std::move(claim));
-        const SteadyTime now = services_.clock.steady_now();
-        if (!plan.read_since || services_.clock.now() < *plan.read_since) continue;
-        const auto wait = services_.clock.now() - *plan.read_since;
-        if (!lane.observed() || lane.observed()->read_sent < now - wait) lane.want_read(uid);
+        if (!plan.read_since || services_.clock.now() < provable_at(*plan.read_since)) continue;
+        const SteadyTime since =
+            services_.clock.steady_now() - (services_.clock.now() - *plan.read_since);
+        if (!lane.observed() || lane.observed()->read_sent < since) lane.want_read(uid);
     }
     if (all_told) told(untold_grants_, entry.account, uid);
 }
@@ -259,6 +263,10 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     services_.metrics.increment("sallyport_looks_total", {"grant", "succeeded"});
     if (again_now) grant_queue_.add(uid);
     forget_if_gone(uid);
+    if (plan.read_since && services_.clock.now() < provable_at(*plan.read_since)) {
+        const Timestamp then = provable_at(*plan.read_since);
+        plan.next = std::min(plan.next.value_or(then), then);
+    }
     if (!plan.next) co_return std::nullopt;
     const seconds wait = *plan.next - services_.clock.now();
     co_return std::max<milliseconds>(wait, 100ms);
