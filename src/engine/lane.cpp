@@ -232,13 +232,18 @@ void Lane::replan() {
     if (!changed.empty()) host_.lane_changed(changed);
 }
 
+/// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
+const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
+    const auto retry = retries_.find(lower(step.rule.name));
+    const bool same = retry != retries_.end() && retry->second.content == step.content &&
+                      retry->second.effect == step.effect;
+    return same ? &retry->second : nullptr;
+}
+
 bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
     const SteadyTime now = services_.clock.steady_now();
-    const auto retry = retries_.find(lower(step.rule.name));
-    if (retry != retries_.end() && retry->second.content == step.content &&
-        now < retry->second.not_before) {
-        return false;
-    }
+    const Retry* retry = find_retry(step);
+    if (retry && now < retry->not_before) return false;
     if (step.effect == WriteEffect::closes) {
         const int at_once = now < serial_until_ ? 1 : closings_at_once_max;
         return closings_running_ < at_once;
@@ -398,10 +403,10 @@ life::LaneReport Lane::report(const std::string& uid) const {
     report.delete_locked = services_.clock.steady_now() < locked_until_;
     for (const nsg::Step& step : plan_.steps) {
         if (step.uid != uid) continue;
-        const auto retry = retries_.find(lower(step.rule.name));
-        if (retry == retries_.end()) continue;
-        report.last_error = retry->second.error;
-        report.correlation_id = retry->second.error.correlation_id;
+        const Retry* retry = find_retry(step);
+        if (!retry) continue;
+        report.last_error = retry->error;
+        report.correlation_id = retry->error.correlation_id;
         report.closing_failing = report.closing_failing || step.effect == WriteEffect::closes;
     }
     return report;

@@ -101,7 +101,8 @@ private:
         int attempt = 0;
         SteadyTime not_before{};
         Error error;
-        std::string content = {};  ///< another content starts anew
+        std::string content = {};  ///< another content starts anew, and so does another effect
+        WriteEffect effect = WriteEffect::neutral;
     };
 
     nsg::Inputs inputs() const;
@@ -113,6 +114,7 @@ private:
     void replan();
     void start_startable();
     void start(const nsg::Step& step);
+    const Retry* find_retry(const nsg::Step& step) const;
     bool may_start(const nsg::Step& step, bool closing_due) const;
     bool still_wanted(const nsg::Step& step) const;
     Result<void> last_look(const nsg::Step& step) const;

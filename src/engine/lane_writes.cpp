@@ -164,9 +164,10 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
 void Lane::react(const nsg::Step& step, const Error& error) {
     const SteadyTime now = services_.clock.steady_now();
     Retry& retry = retries_[lower(step.rule.name)];
-    if (retry.content != step.content) {
+    if (retry.content != step.content || retry.effect != step.effect) {
         retry = Retry();
         retry.content = step.content;
+        retry.effect = step.effect;
     }
     const auto delay = next_attempt(reaction_to(error, retry.attempt, urgency_of(step)),
                                     services_.random.fraction());

@@ -139,3 +139,24 @@ TEST_CASE("W3: a grant made again under a used name is AlreadyUsed and never ope
     CHECK(world.records().size() == 1);
     check_clean(world, foreign);
 }
+
+TEST_CASE("that a repair was refused does not hold up the closing of the same rule") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    // Widened by somebody; the repair is refused, and is not to come back for a minute and a half.
+    const std::string rule = world.our_rules().front();
+    const std::size_t slash = rule.find('/');
+    json widened = {{"properties", find_rule(world, rule).at("properties")}};
+    widened["properties"]["sourceAddressPrefix"] = "203.0.113.0/24";
+    set_fault(world, {{"match", {{"method", "PUT"}, {"principal", "sallyport"}}},
+                      {"effect", {{"status", 429}, {"retryAfter", 90}}}});
+    put_rule(world, rule.substr(0, slash), rule.substr(slash + 1), widened);
+    const std::size_t before = world.calls.size();
+    REQUIRE(world.run_until([&] { return count_calls(world, before, "azure PUT") > 0; }, 2min));
+    world.run_for(1s);
+
+    world.remove(grant_path("a"));
+
+    CHECK_TOLD(world, world.run_until([&] { return world.our_rules().empty(); }, 15s));
+}
