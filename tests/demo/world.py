@@ -388,12 +388,23 @@ def program_of(pid):
         return ""
 
 
-def down():
-    """Ends what `up` left running, and only that: the number may be a stranger's by now."""
+def is_of(folder, pid, program):
+    """Whether the process is this program and was started for this world, by whichever build: the
+    number may be a stranger's by now."""
+    if Path(program_of(pid)).name != program:
+        return False
+    try:
+        return str(folder) + "/" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return False
+
+
+def down(folder=ROOT / "build/up"):
+    """Ends what `up` left running, and only that."""
     stopped = 0
-    for path in sorted((ROOT / "build/up").glob("*.pid"), reverse=True):
+    for path in sorted(folder.glob("*.pid"), reverse=True):
         pid = int(path.read_text())
-        if program_of(pid) == str(BIN / path.stem):
+        if is_of(folder, pid, path.stem):
             os.kill(pid, signal.SIGTERM)
             try:
                 until(lambda: not program_of(pid), 5, f"end of {path.stem}")
