@@ -12,7 +12,8 @@ namespace sallyport::apiserver {
 
 /// The C++ twins of the admission policies that a cluster gets: who created a grant is stamped by
 /// the server, the hold is the controller's, records and status are written by nobody else, and a
-/// grant from Git names its end. They hold for administrators too.
+/// grant from Git names its end. They hold for administrators too, but that one may delete an
+/// AccessLedger: it acknowledges a lost journal.
 enum class Operation { create, update, remove };
 
 struct Admission {

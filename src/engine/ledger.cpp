@@ -60,16 +60,19 @@ Task<Result<void>> Ledger::load() {
         if (services_.journal.readable()) {
             blocked_ = fmt::format(
                 "the ledger's head (seq {}) is beyond the journal (seq {}): entries are missing; "
-                "restore "
-                "the journal, or acknowledge the loss by deleting AccessLedger {}",
-                head_.seq, tail_.seq, account_);
+                "restore the journal, or acknowledge the loss as an administrator: "
+                "kubectl delete accessledger {} -n {}",
+                head_.seq, tail_.seq, account_, operator_namespace);
             co_return Error{ErrorKind::invalid, *blocked_, "JournalBehindHead"};
         }
         tail_.seq = head_.seq;
         tail_.hash = head_.hash;
     } else if (head_.seq == tail_.seq && head_.seq > 0 && head_.hash != tail_.hash) {
-        blocked_ =
-            fmt::format("the journal's entry {} is not the one the ledger's head names", tail_.seq);
+        blocked_ = fmt::format(
+            "the journal's entry {} is not the one the ledger's head names; restore the "
+            "journal, or acknowledge the loss as an administrator: kubectl delete "
+            "accessledger {} -n {}",
+            tail_.seq, account_, operator_namespace);
         co_return Error{ErrorKind::invalid, *blocked_, "JournalForked"};
     }
     // A valid tail beyond the head was synced just before a crash: it is adopted by the next
