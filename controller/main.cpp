@@ -90,6 +90,27 @@ std::string own_line(const Secret& token) {
                        apiserver::controller_user, apiserver::controllers_group);
 }
 
+/// A store that begins blank beside files of an earlier life was lost, not new: to go on would
+/// forget every record, and what is open would be another owner's.
+Result<void> refuse_lost_store(const Options& options, const apiserver::SqliteStore& store) {
+    if (!store.is_blank()) return {};
+    const std::filesystem::path data(options.data_dir);
+    std::vector<std::string> left;
+    std::error_code failure;
+    if (std::filesystem::exists(data / "ca.pem", failure)) left.push_back(data / "ca.pem");
+    for (const auto& entry : std::filesystem::directory_iterator(options.journal_dir, failure)) {
+        if (entry.is_regular_file(failure) && entry.file_size(failure) > 0)
+            left.push_back(entry.path());
+    }
+    if (left.empty()) return {};
+    return invalid(fmt::format(
+        "the store {} is empty, but {} {} left of an earlier life. Restore "
+        "the store from a backup; or move what is left away, too, to start empty: then close what "
+        "is open by hand first, since grants that are still in Git would open again",
+        (data / "control-plane.db").string(), fmt::join(left, ", "),
+        left.size() == 1 ? "is" : "are"));
+}
+
 Result<ControlPlane> open_control_plane(const Options& options, Random& random, Log& log) {
     ControlPlane plane;
     Result<std::string> tokens = apiserver::read_token_file(options.token_file);
@@ -97,6 +118,8 @@ Result<ControlPlane> open_control_plane(const Options& options, Random& random, 
     plane.controller_token = Secret(hex(random.bytes(32)));
     auto database = apiserver::SqliteStore::open(options.data_dir);
     if (!database) return std::move(database).error();
+    if (Result<void> kept = refuse_lost_store(options, **database); !kept)
+        return std::move(kept).error();
     plane.database = *std::move(database);
     auto api = apiserver::ApiServer::create(
         {.tokens = *tokens + "\n" + own_line(plane.controller_token),

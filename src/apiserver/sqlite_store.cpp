@@ -108,12 +108,14 @@ public:
     Result<void> prepare_database(const SqliteOptions& options);
     Result<StoreContents> load();
     Result<void> commit(const std::vector<StoredChange>& changes, std::uint64_t version);
+    bool is_blank() const { return blank_; }
 
 private:
     Result<void> check_integrity();
     Result<void> check_version();
     Result<void> write(const std::vector<StoredChange>& changes, std::uint64_t version);
     Result<void> step(sqlite3_stmt* statement);
+    Result<void> check_in_place() const;
 
     std::string path_;
     DirectoryLock lock_;
@@ -121,6 +123,8 @@ private:
     Statement put_;
     Statement drop_;
     Statement set_version_;
+    bool blank_ = false;
+    struct stat file_ {};  ///< which file it was at the start
 };
 
 Result<void> SqliteStore::Impl::prepare_database(const SqliteOptions& options) {
@@ -142,6 +146,13 @@ Result<void> SqliteStore::Impl::prepare_database(const SqliteOptions& options) {
         "PRAGMA user_version={};",
         schema_version);
     if (Result<void> done = run(database_.get(), path_, schema); !done) return done;
+    Result<Statement> newest = prepare(database_.get(), path_, "SELECT version FROM newest");
+    if (!newest) return std::move(newest).error();
+    if (sqlite3_step(newest->get()) != SQLITE_ROW) return sqlite_error(database_.get(), path_);
+    blank_ = sqlite3_column_int64(newest->get(), 0) == 0;
+    if (::stat(path_.c_str(), &file_) != 0)
+        return unavailable(fmt::format("{} cannot be read: {}", path_, std::strerror(errno)));
+    newest->reset();
     if (options.size_max > 0) {
         const std::string limit =
             fmt::format("PRAGMA max_page_count={}", options.size_max / page_size);
@@ -232,8 +243,20 @@ Result<void> SqliteStore::Impl::write(const std::vector<StoredChange>& changes,
     return run(database_.get(), path_, "COMMIT");
 }
 
+/// What is written to a file that lost its name is gone with the process.
+Result<void> SqliteStore::Impl::check_in_place() const {
+    struct stat now {};
+    const bool there = ::stat(path_.c_str(), &now) == 0;
+    if (there && now.st_ino == file_.st_ino && now.st_dev == file_.st_dev) return {};
+    return unavailable(
+        fmt::format("the store {} was moved or deleted while this program runs. Put its directory "
+                    "back, or stop the program: what it wrote since is lost then",
+                    path_));
+}
+
 Result<void> SqliteStore::Impl::commit(const std::vector<StoredChange>& changes,
                                        std::uint64_t version) {
+    if (Result<void> there = check_in_place(); !there) return there;
     Result<void> written = write(changes, version);
     // SQLite may have rolled back by itself already.
     if (!written && !sqlite3_get_autocommit(database_.get())) {
@@ -275,6 +298,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& dir,
         return std::move(ready).error();
     return std::make_unique<SqliteStore>(std::move(impl));
 }
+
+bool SqliteStore::is_blank() const { return impl_->is_blank(); }
 
 Result<StoreContents> SqliteStore::load() { return impl_->load(); }
 

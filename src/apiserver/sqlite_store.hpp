@@ -25,7 +25,11 @@ public:
                                                      SqliteOptions options = {});
     ~SqliteStore() override;
 
+    /// Nothing was ever committed to it: it is new, or its files were lost.
+    bool is_blank() const;
+
     Result<StoreContents> load() override;
+    /// `unavailable` also when the file was moved or deleted meanwhile: nothing is written then.
     Result<void> commit(const std::vector<StoredChange>& changes, std::uint64_t version) override;
 
 private:

@@ -129,6 +129,31 @@ TEST_CASE("a torn or overwritten file is refused with its name and nothing is ch
     }
 }
 
+TEST_CASE("while its file is moved away a store takes no change, and goes on when it is back") {
+    const Directory dir;
+    const auto store = opened(dir.path);
+    REQUIRE(store->commit(one("a", "{}"), 1));
+
+    std::filesystem::rename(dir.path, dir.path + "-moved");
+    const Result<void> refused = store->commit(one("b", "{}"), 2);
+    std::filesystem::rename(dir.path + "-moved", dir.path);
+
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message.find("was moved or deleted") != std::string::npos);
+    CHECK(store->commit(one("c", "{}"), 2));
+    CHECK(store->load()->objects.size() == 2);
+}
+
+TEST_CASE("a store that nothing was committed to says so, also when its files were lost") {
+    const Directory dir;
+    CHECK(opened(dir.path)->is_blank());
+    REQUIRE(opened(dir.path)->commit(one("a", "{}"), 1));
+    CHECK_FALSE(opened(dir.path)->is_blank());
+
+    std::filesystem::resize_file(dir.path + "/control-plane.db", 0);
+    CHECK(opened(dir.path)->is_blank());
+}
+
 TEST_CASE("a file that is no database is refused") {
     const Directory dir;
     std::ofstream(dir.path + "/control-plane.db") << std::string(5000, 'x');
