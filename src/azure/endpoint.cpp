@@ -28,10 +28,12 @@ Result<std::string> custom_origin(std::string_view field, std::string_view text,
         return equals_ignoring_case(each, authority) || equals_ignoring_case(each, host);
     });
     if (ok) return std::move(url->origin);
-    return invalid(
+    return Error{
+        ErrorKind::invalid,
         fmt::format("spec.azure.endpoints.{}: host {} is not allowed; start the controller with "
                     "--allow-custom-endpoint={}",
-                    field, host, host));
+                    field, host, host),
+        "EndpointNotAllowed"};
 }
 
 }  // namespace

@@ -48,9 +48,10 @@ void Account::declare_metrics(Metrics& metrics) {
 }
 
 void Account::respec(const CloudAccount& spec) {
-    const bool changed = spec.meta.generation != spec_.meta.generation;
+    const Version before = version();
     spec_ = spec;
-    if (!changed) return;
+    if (version() == before) return;
+    current_ = false;
     problems_ = access::judge_account(spec_);
     by_resource_group_ = false;
     preflights_.clear();
@@ -119,44 +120,50 @@ void Account::lane_changed(const std::set<std::string>& uids) {
     host_.lane_changed(spec_.meta.key.name, uids);
 }
 
+int Account::surfaces() const {
+    return static_cast<int>(std::ranges::count_if(lanes_, [](const auto& each) {
+        return each.second->observed() && !each.second->vanished();
+    }));
+}
+
 Task<Result<void>> Account::open_gateway() {
+    const Version opening = version();
+    const AzureAccount azure = spec_.azure;  // it may be replaced while this waits
     Result<Secret> secret =
-        co_await services_.store.read_secret(spec_.azure.client_secret_name, "clientSecret");
+        co_await services_.store.read_secret(azure.client_secret_name, "clientSecret");
     if (!secret) {
-        co_return std::move(secret).error().context(
-            fmt::format("read key clientSecret of Secret {}/{}", operator_namespace,
-                        spec_.azure.client_secret_name));
+        co_return std::move(secret).error().context(fmt::format(
+            "read key clientSecret of Secret {}/{}", operator_namespace, azure.client_secret_name));
     }
     std::string ca_pem;
-    if (!spec_.azure.ca_bundle_config_map.empty()) {
+    if (!azure.ca_bundle_config_map.empty()) {
         Result<std::string> bundle =
-            co_await services_.store.read_config_map(spec_.azure.ca_bundle_config_map, "ca.pem");
+            co_await services_.store.read_config_map(azure.ca_bundle_config_map, "ca.pem");
         if (!bundle) co_return std::move(bundle).error().context("read the CA bundle of the cloud");
         ca_pem = *std::move(bundle);
     }
-    if (gateway_ && *secret == secret_ && opened_generation_ == spec_.meta.generation) {
-        co_return Result<void>();
-    }
+    if (gateway_ && *secret == secret_ && opened_ == opening) co_return Result<void>();
     Result<std::unique_ptr<Gateway>> opened =
-        services_.gateways.open(spec_.azure, *secret, std::move(ca_pem));
+        services_.gateways.open(azure, *secret, std::move(ca_pem));
     if (!opened) co_return std::move(opened).error();
     if (gateway_) retired_.push_back(std::move(gateway_));
     gateway_ = *std::move(opened);
     secret_ = *std::move(secret);
-    opened_generation_ = spec_.meta.generation;
+    opened_ = opening;
+    opened_subscription_ = azure.subscription_id;
     for (auto& [id, lane] : lanes_) lane->wake();
     co_return Result<void>();
 }
 
 std::vector<ArmScope> Account::scopes() const {
-    if (!by_resource_group_) return {{.subscription = spec_.azure.subscription_id}};
+    if (!by_resource_group_) return {{.subscription = opened_subscription_}};
     std::vector<ArmScope> scopes;
     std::set<std::string> seen;
     for (const Tenant& tenant : spec_.tenants) {
         for (const std::string& scope : tenant.scopes) {
             const std::size_t slash = scope.find('/');
             if (slash == scope.npos || !seen.insert(lower(scope)).second) continue;
-            scopes.push_back({spec_.azure.subscription_id, scope.substr(slash + 1)});
+            scopes.push_back({opened_subscription_, scope.substr(slash + 1)});
         }
     }
     return scopes;
@@ -204,6 +211,8 @@ Task<Result<void>> Account::list_nsgs() {
     }
     if (by_resource_group_) co_return Result<void>();  // what is not listed may lie elsewhere
     for (auto& [id, each] : lanes_) {
+        // What lies in a subscription that was not asked is not gone for not being listed.
+        if (!equals_ignoring_case(id.id().subscription(), opened_subscription_)) continue;
         const bool older = !each->observed() || each->observed()->read_sent < sent;
         if (!seen.contains(id) && older) each->vanish(sent);
     }
@@ -231,8 +240,7 @@ Task<void> Account::refresh_service_tags() {
     tags_asked_ = now;
     const std::string location = nics_.list->front().location;
     co_await budget_.take(Call::read, Urgency::other);
-    Result<ServiceTagList> tags =
-        co_await gateway_->service_tags(spec_.azure.subscription_id, location);
+    Result<ServiceTagList> tags = co_await gateway_->service_tags(opened_subscription_, location);
     if (tags) {
         topology_.service_tags = *std::move(tags);
     } else {
@@ -295,22 +303,43 @@ Task<void> Account::expire() {
     }
 }
 
+/// Opens what must be opened, reads everything, and says what is in the way of either. With a new
+/// spec that cannot be opened, the old credential goes on to read and to close; the account is not
+/// Ready.
+Task<void> Account::look() {
+    const Version looking = version();
+    const int surfaces_before = surfaces();
+    const bool refused = trouble_ && trouble_->kind == ErrorKind::denied;
+    Result<void> opened;
+    if (problems_.empty() && (!gateway_ || opened_ != looking || refused))
+        opened = co_await open_gateway();
+    Result<void> swept;
+    if (gateway_) {
+        swept = co_await sweep();
+        services_.metrics.increment(
+            "sallyport_sweeps_total",
+            {swept ? std::string_view("succeeded") : to_text(swept.error().kind)});
+    }
+    if (!opened) {
+        note_trouble(opened.error());
+    } else if (gateway_) {
+        note_trouble(swept ? std::nullopt : std::optional<Error>(swept.error()));
+    }
+    const bool is_current = gateway_ && swept && opened_ == looking && version() == looking;
+    const bool first_time = is_current && !std::exchange(current_, true);
+    if (first_time || surfaces() != surfaces_before) host_.account_changed(spec_.meta.key.name);
+}
+
 Task<void> Account::run() {
     scope_.start(ledger_.run());
     scope_.start(expire());
-    for (;;) {
-        Result<void> done;
-        const bool stale = opened_generation_ != spec_.meta.generation;
-        const bool refused = trouble_ && trouble_->kind == ErrorKind::denied;
-        if (problems_.empty() && (!gateway_ || stale || refused)) done = co_await open_gateway();
-        if (!gateway_ && problems_.empty() && !done) note_trouble(done.error());
-        if (gateway_) {
-            done = co_await sweep();
-            services_.metrics.increment(
-                "sallyport_sweeps_total",
-                {done ? std::string_view("succeeded") : to_text(done.error().kind)});
-            note_trouble(done ? std::nullopt : std::optional<Error>(done.error()));
-        }
+    for (bool was_blocked = true;;) {
+        co_await look();
+        // Whoever waits for the ledger is told, since nothing else changes when it is in order
+        // again.
+        const bool blocked = ledger_.blocked().has_value();
+        if (was_blocked && !blocked) host_.topology_changed(spec_.meta.key.name);
+        was_blocked = blocked;
         std::chrono::milliseconds pause = spec_.sweep_interval;
         if (trouble_) {
             const Attempt attempt = reaction_to(*trouble_, failures_++, Urgency::closing);

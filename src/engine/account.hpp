@@ -44,14 +44,18 @@ public:
             CloudAccount spec);
     ~Account();
 
-    /// The spec as it is now. A new generation opens the gateway anew; the old credential stays in
-    /// use until the new one works.
+    /// The spec as it is now. A new generation, or another object of this name, opens the gateway
+    /// anew; the old credential stays in use, for the old subscription, until the new one works.
     void respec(const CloudAccount& spec);
 
     const Topology& topology() const { return topology_; }
     /// One sweep has worked as a whole since the start; it stays true when later ones fail. How old
     /// what is known may be is told by `observations` and by the topology's `Known` parts.
     bool swept() const { return swept_; }
+    /// The spec as it is now was opened, and one sweep has worked as a whole since.
+    bool current() const { return current_; }
+    /// NSGs that the last reads showed to exist.
+    int surfaces() const;
     Lane& lane(const NsgId& nsg);
     Lane* find_lane(const NsgId& nsg);
     std::map<NsgId, std::unique_ptr<Lane>>& lanes() { return lanes_; }
@@ -104,7 +108,16 @@ private:
         SteadyTime sent{};
     };
 
+    /// Which object, and which spec of it.
+    struct Version {
+        std::string uid = {};
+        std::int64_t generation = -1;
+        friend bool operator==(const Version&, const Version&) = default;
+    };
+    Version version() const { return {spec_.meta.uid, spec_.meta.generation}; }
+
     Task<Result<void>> open_gateway();
+    Task<void> look();
     Task<Result<void>> sweep();
     Task<Result<void>> list_nsgs();
     template <class T>
@@ -131,7 +144,9 @@ private:
     std::unique_ptr<Gateway> gateway_;
     std::vector<std::unique_ptr<Gateway>> retired_;  ///< calls on them may still be under way
     Secret secret_;
-    std::int64_t opened_generation_ = -1;
+    Version opened_;                   ///< the spec that the gateway was opened for
+    std::string opened_subscription_;  ///< and what it was opened to
+    bool current_ = false;
     bool by_resource_group_ = false;  ///< the subscription could not be listed as a whole
     bool swept_ = false;
     int failures_ = 0;  ///< sweeps in a row

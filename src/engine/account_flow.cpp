@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 /// the first sweep or while one fails for a while.
 AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
                                const Account& account) {
-    AccountStatus status{.observed_generation = spec.meta.generation, .owner = owner.text()};
+    AccountStatus status{.observed_generation = spec.meta.generation,
+                         .owner = owner.text(),
+                         .surfaces = account.surfaces()};
     const auto condition = [&](std::string type, Truth truth, std::string reason,
                                std::string message) {
         status.conditions.push_back({.type = std::move(type),
@@ -47,7 +49,7 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
         condition(stalled ? "Stalled" : "Reconciling", Truth::yes, reason, trouble->message);
         return status;
     }
-    if (!account.swept()) {
+    if (!account.current()) {
         condition("Ready", Truth::unknown, "FirstSweep", "the surfaces in scope are being read");
         condition("Reconciling", Truth::yes, "FirstSweep", "the surfaces in scope are being read");
         return status;
@@ -132,7 +134,7 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
 
     const ObjectRef ref{Kind::account, {"", name}};
     Result<void> done;
-    const bool ready = account.problems().empty() && !account.trouble() && account.swept();
+    const bool ready = account.problems().empty() && !account.trouble() && account.current();
     if (spec.meta.deleted && spec.meta.held()) {
         if (is_in_use(name)) co_return 60s;
         done = co_await services_.store.set_hold(ref, spec.meta.uid, false);

@@ -128,6 +128,9 @@ void Engine::told(std::map<std::string, std::set<std::string>>& untold, const st
     if (it == untold.end() || it->second.erase(uid) == 0 || !it->second.empty()) return;
     untold.erase(it);
     wake_lanes();
+    for (const auto& [policy, entry] : policies_) {
+        if (entry.account == account) policy_queue_.add(policy);  // its proof waited for this
+    }
 }
 
 /// On a standby: how late the one who leads is, should there be none.

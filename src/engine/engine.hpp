@@ -135,6 +135,11 @@ private:
                         Account& account);
     void claim_lockdown(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
                         Account& account);
+    void claim_removal(const std::string& uid, PolicyEntry& entry, Account& account);
+    std::optional<access::Problem> removal_missing(const std::string& uid,
+                                                   const PolicyEntry& entry) const;
+    path::Accepted accepted_of(const std::string& uid, const PolicyEntry& entry,
+                               Account& account) const;
     static std::optional<access::Problem> lockdown_missing(const std::string& uid,
                                                            PolicyEntry& entry, Account& account);
     PolicyStatus describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,

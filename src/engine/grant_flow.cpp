@@ -210,6 +210,9 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         if (!lane.observed() || lane.observed()->read_sent < since) lane.want_read(uid);
     }
     if (all_told) told(untold_grants_, entry.account, uid);
+    // A rule that outlives its end leaves its policy's ports open, and no read changes to say so.
+    if (plan.closing && policies_.contains(entry.policy_uid))
+        policy_queue_.add_at(entry.policy_uid, services_.clock.steady_now() + 5s);
 }
 
 Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
@@ -424,13 +427,14 @@ void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg
     std::string record;
     if (const auto entry = grants_.find(step.uid); entry != grants_.end()) {
         record = entry->second.record_name;
-        records_.defer(record, [nsg, step, end, outcome](AccessRecord& r) {
+        records_.defer(record, [nsg, step, end, outcome, left](AccessRecord& r) {
             for (RecordedRule& rule : r.rules) {
                 if (rule.nsg != nsg || rule.name != step.rule.name) continue;
                 auto write = std::ranges::find_if(rule.writes, [&](const WriteRecord& w) {
                     return w.client_request_id == end.request_id;
                 });
                 if (write == rule.writes.end()) {
+                    if (!left) continue;  // neither meant nor done: there is nothing to tell
                     rule.writes.push_back({.client_request_id = end.request_id,
                                            .effect = step.effect,
                                            .started = end.started});

@@ -68,6 +68,8 @@ public:
     void claim(nsg::PolicyClaim claim);
     void withdraw_policy(const std::string& uid);
     std::set<std::string> claimants() const;
+    const std::map<std::string, nsg::GrantClaim>& grant_claims() const { return grants_; }
+    const std::map<std::string, nsg::PolicyClaim>& policy_claims() const { return policies_; }
 
     /// A newer read of the NSG, from a sweep. Older ones are ignored.
     void observe(NsgState state);

@@ -24,6 +24,14 @@ std::vector<VmId> machines_of(const access::PolicyStanding& standing) {
     return machines;
 }
 
+/// Deleted, with its grants ended: its lockdown goes, or stays without it.
+bool is_going(const JitPolicy& policy, const std::set<std::string>& active_grants) {
+    return policy.meta.deleted && active_grants.empty();
+}
+bool takes_lockdown_along(const JitPolicy& policy, const std::set<std::string>& active_grants) {
+    return is_going(policy, active_grants) && policy.network.lockdown.remove_on_delete;
+}
+
 void add_condition(PolicyStatus& status, std::string type, Truth truth, access::Problem why) {
     status.conditions.push_back({.type = std::move(type),
                                  .status = truth,
@@ -43,7 +51,9 @@ void Engine::judge_standing(const std::string& uid, PolicyEntry& entry, const Ji
     const bool stands = standing.problems.empty();
     if (account.rival()) standing.not_ready = account.rival();
     entry.standing = std::move(standing);
-    if (account.rival() || !stands) {
+    if (!account.rival() && takes_lockdown_along(policy, entry.active_grants)) {
+        if (account.swept()) claim_removal(uid, entry, account);
+    } else if (account.rival() || !stands) {
         told(untold_policies_, entry.account, uid);
     } else if (account.swept()) {
         claim_lockdown(uid, entry, policy, account);
@@ -64,23 +74,21 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
         }
         return;
     }
-    const bool going = policy.meta.deleted.has_value();
-    const bool keep = going && !policy.network.lockdown.remove_on_delete;
+    const bool keep = policy.meta.deleted.has_value();
     std::set<NsgId> claimed;
     for (const auto& [nsg, lockdown] : *wanted) {
         if (keep && entry.active_grants.empty()) continue;  // what is written stays; nothing new is
         claimed.insert(nsg);
-        account.lane(nsg).claim(nsg::PolicyClaim{
-            .uid = uid,
-            .name = entry.key,
-            .denies = lockdown.denies,
-            .exceptions = lockdown.exceptions,
-            .precedence = policy.network.lockdown.precedence,
-            .confirmed = policy.network.lockdown.confirmed,
-            .repair = policy.repair_closed,
-            .remove =
-                going && policy.network.lockdown.remove_on_delete && entry.active_grants.empty(),
-            .seen_in_place = entry.seen_in_place.contains(nsg)});
+        account.lane(nsg).claim(
+            nsg::PolicyClaim{.uid = uid,
+                             .name = entry.key,
+                             .denies = lockdown.denies,
+                             .exceptions = lockdown.exceptions,
+                             .precedence = policy.network.lockdown.precedence,
+                             .confirmed = policy.network.lockdown.confirmed,
+                             .repair = policy.repair_closed,
+                             .was_ready = policy.meta.held(),
+                             .seen_in_place = entry.seen_in_place.contains(nsg)});
     }
     for (const NsgId& nsg : entry.claimed) {
         Lane* lane = account.find_lane(nsg);
@@ -94,6 +102,82 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
         standing.not_ready = std::move(missing);
         entry.standing = std::move(standing);
     }
+}
+
+/// Tells every NSG that bears a rule of the policy, or may, to remove it. Asks neither for the
+/// policy's standing nor for its machines: what stands goes, whoever it was for.
+void Engine::claim_removal(const std::string& uid, PolicyEntry& entry, Account& account) {
+    const std::string uuid = rule_uuid(uid);
+    for (const auto& [nsg, lane] : account.lanes()) {
+        if (!lane->observed()) continue;
+        const bool bears_one =
+            std::ranges::any_of(lane->observed()->rules, [&](const SecurityRule& rule) {
+                const auto name = RuleName::parse(rule.name);
+                return name && name->owner == settings_.owner.text() && name->uuid == uuid;
+            });
+        if (bears_one) entry.claimed.insert(nsg);
+    }
+    for (const NsgId& nsg : entry.claimed) {
+        Lane& lane = account.lane(nsg);
+        lane.claim(nsg::PolicyClaim{.uid = uid, .name = entry.key, .remove = true});
+        if (!lane.observed()) lane.want_read();
+    }
+    told(untold_policies_, entry.account, uid);
+}
+
+/// Why the lockdown is not proven gone everywhere; nullopt: it is. The lane's plan must be of the
+/// claim to remove it, and its read of after the last write (promise 9).
+std::optional<access::Problem> Engine::removal_missing(const std::string& uid,
+                                                       const PolicyEntry& entry) const {
+    const auto missing = [](std::string message) {
+        return access::Problem{"LockdownRemoval", std::move(message)};
+    };
+    const auto found = accounts_.find(entry.account);
+    if (found == accounts_.end()) {
+        if (!services_.store.account(entry.account)) return std::nullopt;  // nobody can remove it
+        return missing(fmt::format("CloudAccount {} has not been looked at yet", entry.account));
+    }
+    Account& account = *found->second;
+    if (account.rival()) return missing(account.rival()->message);
+    if (!account.swept()) {
+        return missing(
+            fmt::format("the surfaces of CloudAccount {} have not been read yet", entry.account));
+    }
+    for (const NsgId& nsg : entry.claimed) {
+        const Lane* lane = account.find_lane(nsg);
+        if (!lane) return missing(fmt::format("{} has not been read yet", nsg.name()));
+        if (lane->vanished()) continue;
+        const std::vector<nsg::PolicyVerdict>& verdicts = lane->last_plan().policies;
+        const auto mine = std::ranges::find(verdicts, uid, &nsg::PolicyVerdict::uid);
+        const bool gone = mine != verdicts.end() && mine->removed && !lane->unsettled(uid) &&
+                          lane->observed() &&
+                          lane->observed()->read_sent >= lane->last_write_ended(uid);
+        if (gone) continue;
+        const Mode mode = account.account().mode;
+        return missing(fmt::format(
+            "the lockdown is being removed from {} (onDelete: Remove){}", nsg.name(),
+            mode == Mode::enforce ? ""
+                                  : "; that opens ports, which the account's spec.mode does "
+                                    "not let happen"));
+    }
+    return std::nullopt;
+}
+
+/// What rules of ours may let in: what its open grants want that have not ended, and its
+/// exceptions.
+path::Accepted Engine::accepted_of(const std::string& uid, const PolicyEntry& entry,
+                                   Account& account) const {
+    const Timestamp now = services_.clock.now();
+    path::Accepted accepted;
+    for (const auto& [nsg, lane] : account.lanes()) {
+        for (const auto& [grant, claim] : lane->grant_claims()) {
+            const bool owed = entry.active_grants.contains(grant) && now < claim.end;
+            if (owed) accepted[nsg][grant] = claim.wanted;
+        }
+        const auto mine = lane->policy_claims().find(uid);
+        if (mine != lane->policy_claims().end()) accepted[nsg][uid] = mine->second.exceptions;
+    }
+    return accepted;
 }
 
 /// Why the lockdown is not in place everywhere; nullopt: it is. A policy is not Ready before.
@@ -149,7 +233,9 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
              true);
         return status;
     }
-    if (entry.standing->not_ready) {
+    if (is_going(policy, entry.active_grants)) {
+        if (const auto missing = removal_missing(uid, entry)) rest("Pending", *missing, false);
+    } else if (entry.standing->not_ready) {
         const std::string& reason = entry.standing->not_ready->reason;
         const bool person = reason == "LockdownUnconfirmed" || reason == "NoNsgNoFirewall";
         rest(person ? "NotReady" : "Pending", *entry.standing->not_ready, person);
@@ -167,21 +253,22 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
 /// Adds what the proof says of the policy's ports: the findings, and whether they are closed.
 void Engine::judge_ports(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
                          Account& account, PolicyStatus& status) {
-    std::set<std::string> accepted = entry.active_grants;
-    accepted.insert(uid);
+    const path::Accepted accepted = accepted_of(uid, entry, account);
     const std::vector<VmId> machines = machines_of(*entry.standing);
     const path::PolicyQuestion question{.machines = machines,
                                         .ports = policy.network.ports,
                                         .lockdown = policy.network.lockdown,
-                                        .accepted_uids = accepted};
-    // Nothing is claimed of machines that are not known.
-    bool known = !machines.empty() && account.swept();
+                                        .accepted = accepted};
+    // Nothing is claimed of machines that are not known, nor before every grant has told the lanes
+    // what it is owed.
+    bool known = !machines.empty() && account.swept() && grants_complete(entry.account);
     bool closed = known;
     for (const path::PortVerdict& verdict :
          path::judge(question, account.topology(), account.observations(), settings_.owner)) {
         closed = closed && verdict.state == path::PortState::closed;
         known = known && verdict.state != path::PortState::unknown;
-        if (verdict.state != path::PortState::closed) status.findings.push_back(verdict.sentence);
+        if (verdict.state == path::PortState::closed || !grants_complete(entry.account)) continue;
+        status.findings.push_back(verdict.sentence);
     }
     for (const NsgId& nsg : entry.claimed) {
         for (const nsg::Finding& finding : account.lane(nsg).last_plan().findings) {
@@ -215,17 +302,15 @@ Task<Result<void>> Engine::settle_policy(std::string uid, JitPolicy policy) {
     if (ready && !policy.meta.held() && !policy.meta.deleted) {
         co_return co_await services_.store.set_hold(ref, uid, true);
     }
-    if (!policy.meta.deleted || !policy.meta.held() || !entry.active_grants.empty())
-        co_return Result<void>();
+    if (!is_going(policy, entry.active_grants) || !policy.meta.held()) co_return Result<void>();
     Account* account = find_account(entry.account);
-    for (const NsgId& nsg : entry.claimed) {
-        Lane* lane = account ? account->find_lane(nsg) : nullptr;
-        if (!lane) continue;
-        for (const nsg::PolicyVerdict& verdict : lane->last_plan().policies) {
-            if (verdict.uid == uid && !verdict.in_place)
-                co_return Result<void>();  // a removal is under way
+    if (takes_lockdown_along(policy, entry.active_grants)) {
+        if (removal_missing(uid, entry)) co_return Result<void>();
+    } else {
+        for (const NsgId& nsg : entry.claimed) {
+            Lane* lane = account ? account->find_lane(nsg) : nullptr;
+            if (lane && (lane->unsettled(uid) || !lane->observed())) co_return Result<void>();
         }
-        if (lane->unsettled(uid) || !lane->observed()) co_return Result<void>();
     }
     for (const NsgId& nsg : std::exchange(policies_[uid].claimed, {})) {
         if (Lane* lane = account ? account->find_lane(nsg) : nullptr) lane->withdraw_policy(uid);
@@ -284,7 +369,10 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
 
     Result<void> settled = co_await settle_policy(uid, policy);
     Result<void> published;
-    if (!policy.meta.deleted || !policies_[uid].active_grants.empty()) {
+    const bool stays = !is_going(policy, policies_[uid].active_grants) ||
+                       (takes_lockdown_along(policy, policies_[uid].active_grants) &&
+                        policy.meta.held() && removal_missing(uid, policies_[uid]));
+    if (stays) {
         PolicyStatus status = describe(uid, policies_[uid], policy, account, preflight);
         published = co_await services_.store.publish_policy(key, uid, std::move(status));
         if (!published && published.error().kind == ErrorKind::not_found) published = {};

@@ -82,6 +82,7 @@ TEST_CASE("an account whose endpoint is not allowed opens no gateway, and says h
 
     REQUIRE_FALSE(opened);
     CHECK(opened.error().kind == ErrorKind::invalid);
+    CHECK(opened.error().reason == "EndpointNotAllowed");
     CHECK(opened.error().message.find("--allow-custom-endpoint=elsewhere.test") !=
           std::string::npos);
 }

@@ -296,7 +296,7 @@ private:
         const bool internet = random_.one_in(2);
         const Lockdown lockdown{.against =
                                     internet ? LockdownAgainst::internet : LockdownAgainst::any};
-        const std::set<std::string> none;
+        const Accepted none;
         const auto verdicts =
             judge({machines, ports, lockdown, none}, topology_, observed_, testing::owner());
         REQUIRE(verdicts.size() == 1);

@@ -167,6 +167,14 @@ TEST_CASE("a journal that lacks what the ledger's head names lets nothing open")
     CHECK_TOLD(world, count_calls(world, before, "azure PUT") == 0);
     CHECK_TOLD(world, world.grant("b").at("status").dump().find("Ledger") != std::string::npos);
     CHECK(world.log.errors == 0);
+
+    // The way that the message names.
+    CHECK_TOLD(world,
+               world.grant("b").at("status").dump().find(
+                   "kubectl delete accessledger prod -n sallyport-system") != std::string::npos);
+    world.remove("/apis/sallyport.dev/v1alpha1/namespaces/sallyport-system/accessledgers/prod");
+    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("b") == "Open"; }, 2min));
+    CHECK(world.reaches(alice_at, "web01"));
 }
 
 TEST_CASE("under a delete lock an ended rule is made to match nothing, and goes with the lock") {

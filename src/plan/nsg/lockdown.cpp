@@ -56,7 +56,10 @@ public:
     }
 
 private:
+    /// A tombstone counts as gone: it is deleted when the lock goes.
     void remove_all() {
+        verdict_.removed = std::ranges::all_of(
+            draft_.rules_of(uuid_), [&](const OwnRule& mine) { return is_tombstone(*mine.rule); });
         for (const OwnRule& mine : draft_.rules_of(uuid_)) {
             draft_.remove(*mine.rule, cause_of(mine, reasons::policy_removed, "onDelete: Remove"));
         }
@@ -272,9 +275,10 @@ private:
     }
 
     /// Only reported where the policy says `drift.closed: Report`, once there is something to
-    /// differ from.
+    /// differ from. A first lockdown is still being written while only its exceptions are there,
+    /// or some of its denies and the policy was never Ready.
     bool is_only_reported(const Slot& slot) {
-        const bool was_there = claim_.seen_in_place || !draft_.rules_of(uuid_).empty();
+        const bool was_there = claim_.seen_in_place || (claim_.was_ready && has_a_deny());
         if (claim_.repair || !was_there) return false;
         draft_.find("LockdownDrift", "a rule of the lockdown is missing or differs", slot.name,
                     claim_.uid);

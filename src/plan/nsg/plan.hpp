@@ -63,6 +63,7 @@ struct PolicyClaim {
     bool confirmed = false;  ///< else a lockdown that cuts something is not written the first time
     bool repair = true;      ///< drift.closed: Repair; else differences are findings only
     bool remove = false;     ///< the policy is going and says `onDelete: Remove`
+    bool was_ready = false;  ///< the policy bears the hold: its lockdown was whole before
     /// It was seen in place before: what is missing was taken away and comes back at once, without
     /// waiting for exceptions or a confirmation.
     bool seen_in_place = false;
@@ -142,6 +143,7 @@ struct GrantVerdict {
 struct PolicyVerdict {
     std::string uid;
     bool in_place = false;               ///< all denies and exceptions are there as wanted
+    bool removed = false;                ///< was to be removed, and the read shows nothing of it
     bool unconfirmed = false;            ///< waits for `confirmed: true`
     std::vector<std::string> cuts = {};  ///< allow rules (foreign or default) the denies would cut
     friend bool operator==(const PolicyVerdict&, const PolicyVerdict&) = default;

@@ -64,8 +64,9 @@ void plan_own(Draft& draft, const OwnRule& mine) {
     if (mine.mark && mine.mark->kind == MarkKind::grant) return plan_marked_grant(draft, mine);
     const bool lockdown_like = mine.rule->access == Access::deny && !is_tombstone(*mine.rule);
     if (mine.mark) {
-        if (draft.in.policies_complete) keep_lockdown(draft, mine);
-        return;
+        if (!draft.in.policies_complete) return;
+        return is_tombstone(*mine.rule) ? remove_unrecorded(draft, mine)
+                                        : keep_lockdown(draft, mine);
     }
     // Without a mark only the name speaks, and it names nobody: both lists must be there to say so.
     if (!draft.in.grants_complete || !draft.in.policies_complete) return;

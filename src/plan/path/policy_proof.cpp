@@ -1,25 +1,40 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "plan/nsg/effect.hpp"
 #include "plan/path/hops.hpp"
 
 namespace sallyport::path {
 namespace {
 
-/// Folded names of the rules of ours that may let traffic in.
-std::map<NsgId, std::vector<std::string>> accepted_rules(const std::set<std::string>& uids,
+/// Whether the rule lets in no more than one of these contents would.
+bool is_within(const SecurityRule& rule, const std::vector<nsg::RuleContent>& contents) {
+    return std::ranges::any_of(contents, [&](const nsg::RuleContent& content) {
+        const SecurityRule widest{.name = rule.name,
+                                  .protocol = content.protocol,
+                                  .source = content.source,
+                                  .destination = content.destination,
+                                  .destination_ports = content.ports};
+        return content.access == Access::allow && nsg::covers(widest, rule);
+    });
+}
+
+/// Folded names of the rules of ours that may let in what they let in.
+std::map<NsgId, std::vector<std::string>> accepted_rules(const Accepted& accepted,
                                                          const Observations& observed,
                                                          const Owner& owner) {
-    std::map<NsgId, std::vector<std::string>> accepted;
-    for (const auto& [id, state] : observed) {
-        if (state == nullptr) continue;
-        for (const SecurityRule& rule : state->rules) {
+    std::map<NsgId, std::vector<std::string>> names;
+    for (const auto& [id, by_uid] : accepted) {
+        const auto read = observed.find(id);
+        if (read == observed.end() || read->second == nullptr) continue;
+        for (const SecurityRule& rule : read->second->rules) {
             if (rule.access != Access::allow || ownership(rule, owner) != Ownership::ours) continue;
-            if (uids.contains(Mark::parse(rule.description)->uid))
-                accepted[id].push_back(lower(rule.name));
+            const auto contents = by_uid.find(Mark::parse(rule.description)->uid);
+            if (contents != by_uid.end() && is_within(rule, contents->second))
+                names[id].push_back(lower(rule.name));
         }
     }
-    return accepted;
+    return names;
 }
 
 class PortJudge {
@@ -29,7 +44,7 @@ public:
         : question_(question),
           topology_(topology),
           observed_(observed),
-          accepted_(accepted_rules(question.accepted_uids, observed, owner)) {}
+          accepted_(accepted_rules(question.accepted, observed, owner)) {}
 
     PortVerdict judge(const VmId& machine, const Result<std::vector<Way>>& ways,
                       const PolicyPort& port) {

@@ -10,6 +10,7 @@
 #include "model/object.hpp"
 #include "model/policy.hpp"
 #include "model/record.hpp"
+#include "plan/nsg/plan.hpp"
 #include "plan/path/reach.hpp"
 
 namespace sallyport::path {
@@ -61,17 +62,20 @@ struct PortVerdict {
     std::string sentence = {};
     friend bool operator==(const PortVerdict&, const PortVerdict&) = default;
 };
+/// What rules of ours may let in, by NSG and by the uid in their marks: what open grants want that
+/// have not ended, and the policy's exceptions.
+using Accepted = std::map<NsgId, std::map<std::string, std::vector<nsg::RuleContent>>>;
+
 struct PolicyQuestion {
     const std::vector<VmId>& machines;
     const std::vector<PolicyPort>& ports;
     const Lockdown& lockdown;
-    /// Rules of ours that may let traffic in: uids of open grants and of this policy (its
-    /// exceptions).
-    const std::set<std::string>& accepted_uids;
+    const Accepted& accepted;
 };
 /// A policy's port is Closed if nothing but its grants and exceptions reaches it: with the accepted
 /// rules of ours left out, no source that counts (all, or all but VNet and load balancer for
-/// `against: Internet`) gets through any way.
+/// `against: Internet`) gets through any way. A rule is accepted by its mark and by what it says:
+/// it lets in no more than one content that is accepted of that uid on that NSG.
 std::vector<PortVerdict> judge(const PolicyQuestion& question, const Topology& topology,
                                const Observations& observed, const Owner& owner);
 

@@ -1,3 +1,4 @@
+#include "plan/nsg/content.hpp"
 #include "plan/nsg/plan.hpp"
 #include "support/builders.hpp"
 #include "support/printers.hpp"
@@ -155,6 +156,7 @@ TEST_CASE("a deny turned into an allow is taken away, and the deny comes back") 
 TEST_CASE("where the policy says Report, differences are findings only") {
     PolicyClaim ssh = policy("ssh");
     ssh.repair = false;
+    ssh.was_ready = true;
     const NsgState drifted = read_of("nsg-web", {rule_of(ssh, 0, 4094, deny_all("10.0.0.9/32"))});
     const NsgState nothing = read_of("nsg-web", {});
 
@@ -162,6 +164,27 @@ TEST_CASE("where the policy says Report, differences are findings only") {
     CHECK(told(plan).empty());
     CHECK(finds(plan, "LockdownDrift"));
     CHECK(told(nsg::plan(inputs(&nothing, {}, {ssh}))).size() == 1);  // the first write is no drift
+}
+
+TEST_CASE("where the policy says Report, the first lockdown is written all the same, to its end") {
+    PolicyClaim ssh = policy("ssh");
+    ssh.repair = false;
+    ssh.exceptions = {probe()};
+    const RuleContent udp = [] {
+        RuleContent deny = deny_all();
+        deny.protocol = Protocol::udp;
+        return deny;
+    }();
+    const NsgState excepted = read_of("nsg-web", {rule_of(ssh, 0, 3900, probe())});
+    CHECK(told(nsg::plan(inputs(&excepted, {}, {ssh}))) == Lines{"put closes (wanted) at 4094"});
+
+    // One of its two denies has landed, and the policy was never Ready.
+    ssh.denies.push_back(udp);
+    const NsgState half =
+        read_of("nsg-web", {rule_of(ssh, 0, 3900, probe()), rule_of(ssh, 1, 4094, deny_all())});
+    CHECK(told(nsg::plan(inputs(&half, {}, {ssh}))) == Lines{"put closes (wanted) at 4093"});
+    ssh.was_ready = true;
+    CHECK(told(nsg::plan(inputs(&half, {}, {ssh}))).empty());
 }
 
 TEST_CASE("a deny is never removed because its policy is missing or unknown") {
@@ -192,6 +215,27 @@ TEST_CASE(
     CHECK(told(plan) ==
           Lines{"remove closes (policy removed) at 3900", "remove opens (policy removed) at 4094"});
     CHECK(allowed_steps(plan, Mode::observe).size() == 1);
+}
+
+TEST_CASE("a lockdown counts as removed when a read shows no rule of it, or tombstones alone") {
+    PolicyClaim ssh = policy("ssh");
+    const NsgState closed = read_of("nsg-web", {rule_of(ssh, 0, 4094, deny_all())});
+    const NsgState dead = read_of("nsg-web", {tombstone_of(rule_of(ssh, 0, 4094, deny_all()))});
+    const NsgState gone = read_of("nsg-web", {});
+    const auto removed = [&](const NsgState* read) {
+        const Plan plan = nsg::plan(inputs(read, {}, {ssh}));
+        return !plan.policies.empty() && plan.policies[0].removed;
+    };
+
+    CHECK_FALSE(removed(&gone));  // nobody asked for it
+    ssh.remove = true;
+    CHECK_FALSE(removed(&closed));
+    CHECK_FALSE(removed(nullptr));
+    CHECK(removed(&dead));
+    CHECK(removed(&gone));
+
+    // Its tombstones go when the lock does, with or without the policy.
+    CHECK(told(nsg::plan(inputs(&dead, {}))) == Lines{"remove neutral (tombstone) at 4094"});
 }
 
 TEST_CASE(

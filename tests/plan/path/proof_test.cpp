@@ -41,13 +41,16 @@ struct World {
             {.request = asked, .rules = rules, .uid = "alice", .not_before = not_before}, topology,
             observed, owner());
     }
-    PortVerdict judge_port(const Lockdown& lockdown, const std::set<std::string>& accepted) const {
+    PortVerdict judge_port(
+        const Lockdown& lockdown,
+        std::map<std::string, std::vector<nsg::RuleContent>> accepted_here) const {
+        const Accepted accepted = {{nsg_id(), std::move(accepted_here)}};
         const std::vector<VmId> machines = {vm_id("web01")};
         const std::vector<PolicyPort> policy_ports = {PolicyPort{}};
         return path::judge({.machines = machines,
                             .ports = policy_ports,
                             .lockdown = lockdown,
-                            .accepted_uids = accepted},
+                            .accepted = accepted},
                            topology, observed, owner())
             .at(0);
     }
@@ -170,13 +173,15 @@ TEST_CASE("a policy's port is closed if nothing but its grants and exceptions re
     World world;
     const nsg::PolicyClaim ssh = policy("ssh");
     world.web.rules = {rule_of(ssh, 0, 4094, deny_all()), rule_of(grant("alice"), 0, 200)};
+    const std::map<std::string, std::vector<nsg::RuleContent>> owed = {{"alice", {opening()}},
+                                                                       {"ssh", {}}};
 
-    const PortVerdict closed = world.judge_port({}, {"alice", "ssh"});
-    const PortVerdict forgotten = world.judge_port({}, {"ssh"});
+    const PortVerdict closed = world.judge_port({}, owed);
+    const PortVerdict forgotten = world.judge_port({}, {{"ssh", {}}});
     world.web.rules.push_back(rule("allow-any-ssh", 300).to({"10.0.0.0/8"}));
-    const PortVerdict shadowed = world.judge_port({}, {"alice", "ssh"});
+    const PortVerdict shadowed = world.judge_port({}, owed);
     world.observed.clear();
-    const PortVerdict unread = world.judge_port({}, {"alice", "ssh"});
+    const PortVerdict unread = world.judge_port({}, owed);
 
     CHECK(closed.state == PortState::closed);
     CHECK(closed.sentence ==
@@ -185,6 +190,49 @@ TEST_CASE("a policy's port is closed if nothing but its grants and exceptions re
     CHECK(shadowed.state == PortState::shadowed);
     CHECK(shadowed.by == Names{"nsg-web/allow-any-ssh"});
     CHECK(unread.state == PortState::unknown);
+}
+
+TEST_CASE("a rule of ours is accepted for what it says, not for its mark") {
+    const nsg::PolicyClaim ssh = policy("ssh");
+    const std::map<std::string, std::vector<nsg::RuleContent>> owed = {
+        {"alice", {opening("198.51.100.0/28")}}, {"ssh", {opening("10.9.0.0/24")}}};
+    struct Row {
+        const char* why;
+        SecurityRule rule;
+        bool accepted;
+    };
+    const SecurityRule exact = rule_of(grant("alice"), 0, 200, opening("198.51.100.0/28"));
+    SecurityRule any_protocol = exact;
+    any_protocol.protocol = Protocol::any;
+    SecurityRule any_source = exact;
+    any_source.source = {.prefixes = {AnyAddress{}}};
+    for (const Row& row : {
+             Row{"as wanted", exact, true},
+             Row{"narrower", rule_of(grant("alice"), 0, 200, opening("198.51.100.7/32")), true},
+             Row{"a wider source", any_source, false},
+             Row{"another source", rule_of(grant("alice"), 0, 200, opening("192.0.2.1/32")), false},
+             Row{"more ports",
+                 rule_of(grant("alice"), 0, 200,
+                         opening("198.51.100.0/28", "10.0.0.4/32", "22-23")),
+                 false},
+             Row{"more destinations",
+                 rule_of(grant("alice"), 0, 200, opening("198.51.100.0/28", "10.0.0.0/24")), false},
+             Row{"more protocols", any_protocol, false},
+             Row{"what only another may", rule_of(grant("alice"), 0, 200, opening("10.9.0.0/24")),
+                 false},
+             Row{"an exception", rule_of(ssh, 1, 3900, opening("10.9.0.0/24")), true},
+             Row{"a widened exception", rule_of(ssh, 1, 3900, opening("10.0.0.0/8")), false},
+             Row{"of a grant that is over", rule_of(grant("bob"), 0, 200), false},
+         }) {
+        CAPTURE(row.why);
+        World world;
+        world.web.rules = {rule_of(ssh, 0, 4094, deny_all()), row.rule};
+
+        const PortVerdict verdict = world.judge_port({}, owed);
+
+        CHECK(verdict.state == (row.accepted ? PortState::closed : PortState::shadowed));
+        if (!row.accepted) CHECK(verdict.by == Names{"nsg-web/" + row.rule.name});
+    }
 }
 
 TEST_CASE(
