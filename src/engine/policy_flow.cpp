@@ -120,7 +120,7 @@ void Engine::claim_removal(const std::string& uid, PolicyEntry& entry, Account& 
     for (const NsgId& nsg : entry.claimed) {
         Lane& lane = account.lane(nsg);
         lane.claim(nsg::PolicyClaim{.uid = uid, .name = entry.key, .remove = true});
-        if (!lane.observed()) lane.want_read();
+        if (!lane.observed()) lane.want_read(uid);
     }
     told(untold_policies_, entry.account, uid);
 }
