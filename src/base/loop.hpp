@@ -280,6 +280,13 @@ private:
 /// that either may go away first: a reply to a destroyed frame is dropped.
 template <class T>
 class OneShot final {
+    struct State {
+        explicit State(Loop& l) : loop(l) {}
+        Loop& loop;
+        std::optional<T> value;
+        std::list<Waiter*> waiters;
+    };
+
 public:
     explicit OneShot(Loop& loop) : state_(std::make_shared<State>(loop)) {}
 
@@ -298,9 +305,8 @@ public:
 
     private:
         friend class OneShot;
-        explicit Replier(std::shared_ptr<typename OneShot::State> state)
-            : state_(std::move(state)) {}
-        std::shared_ptr<typename OneShot::State> state_;
+        explicit Replier(std::shared_ptr<State> state) : state_(std::move(state)) {}
+        std::shared_ptr<State> state_;
     };
     Replier replier() const { return Replier(state_); }
 
@@ -314,19 +320,13 @@ public:
         T await_resume() { return std::move(*state_.value); }
 
     private:
-        typename OneShot::State& state_;
+        State& state_;
         Waiter waiter_;
     };
     /// `co_await shot.answer()`. Loop thread.
     Answer answer() { return Answer(*this); }
 
 private:
-    struct State {
-        explicit State(Loop& l) : loop(l) {}
-        Loop& loop;
-        std::optional<T> value;
-        std::list<Waiter*> waiters;
-    };
     std::shared_ptr<State> state_;
 };
 
