@@ -14,7 +14,7 @@ RUN cmake --preset release -DSALLYPORT_TESTS=OFF -DCMAKE_EXE_LINKER_FLAGS=-s \
 FROM debian:bookworm-slim AS runtime
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-        ca-certificates libcpprest2.10 libfmt9 libre2-9 libspdlog1.10 libsqlite3-0 libssl3 \
+        ca-certificates libcpprest2.10 libfmt9 libjemalloc2 libre2-9 libspdlog1.10 libsqlite3-0 libssl3 \
         libyaml-cpp0.7 \
  && rm -rf /var/lib/apt/lists/* \
  && install -d -o 65532 -g 65532 /data

@@ -1,10 +1,12 @@
 #include "azure/client.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
 
 #include "azure/endpoint.hpp"
+#include "azure/paths.hpp"
 #include "base/digest.hpp"
 #include "codec/arm.hpp"
 
@@ -16,6 +18,9 @@ using namespace std::chrono_literals;
 
 /// ARM itself gives up on a provider after about 60 s (FACTS 1.1); half of it keeps a lane alive.
 constexpr std::chrono::milliseconds call_timeout = 30s;
+
+/// Connections made ahead. Each costs both sides about 1 ms of CPU, and memory for seconds.
+constexpr int prepared_max = 128;
 
 /// What is left for us, or for the subscription as a whole where the answer tells only that.
 void read_rate(const http::Headers& headers, std::string_view what, std::optional<int>& left) {
@@ -96,6 +101,13 @@ Task<Result<http::Response>> ArmClient::send(Call call) {
     }
     if (answer->status < 200 || answer->status > 299) co_return error_of(*answer);
     co_return answer;
+}
+
+Task<void> ArmClient::prepare(int writes) {
+    const http::Request probe{.method = "GET", .origin = origin_, .target = metadata_target()};
+    transport_.prepare(probe, std::min(writes, prepared_max));
+    const Result<Secret> token = co_await tokens_.token();
+    if (!token) co_return;  // the write will say so
 }
 
 Task<Result<http::Response>> ArmClient::send_with(const Call& call, const Secret& token) {

@@ -44,6 +44,9 @@ public:
         std::function<Result<void>()> last_look = {};  ///< see `Departure`
     };
     Task<Result<http::Response>> send(Call call);
+    /// A token, and connections at rest for `writes` requests. The request that makes a connection
+    /// asks for the cloud's metadata: that needs no token and counts in no bucket.
+    Task<void> prepare(int writes);
 
     /// The target of an absolute URL that Azure gave us. Refused when it leads to another origin
     /// than the resource manager's: our token must not go there (`unavailable`, code

@@ -277,6 +277,8 @@ Task<Result<AcceptedWrite>> ArmGateway::delete_rule(NsgId nsg, std::string rule,
     co_return Error(error).context(what);
 }
 
+Task<void> ArmGateway::prepare(int writes) { return client_.prepare(writes); }
+
 Task<Result<OperationState>> ArmGateway::poll(std::string operation_url) {
     const std::string what = "poll operation";
     Result<std::string> target = client_.target_of(operation_url);

@@ -54,6 +54,7 @@ public:
                                          Departure departure) override;
     Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule,
                                             Departure departure) override;
+    Task<void> prepare(int writes) override;
     Task<Result<OperationState>> poll(std::string operation_url) override;
 
     Task<Result<std::vector<Permission>>> permissions(ArmScope scope) override;

@@ -50,6 +50,9 @@ std::string rule_target(const NsgId& nsg, std::string_view rule) {
     return versioned(nsg_path(nsg).append("/securityRules/").append(percent_encoded(rule)),
                      network_version);
 }
+std::string metadata_target() {
+    return fmt::format("/metadata/endpoints?api-version={}", metadata_version);
+}
 std::string permissions_target(const ArmScope& scope) {
     return provider_target(scope, "Microsoft.Authorization", "permissions", authorization_version);
 }

@@ -15,6 +15,9 @@ inline constexpr std::string_view compute_version = "2024-03-01";
 inline constexpr std::string_view lock_version = "2020-05-01";
 inline constexpr std::string_view authorization_version = "2022-04-01";
 
+inline constexpr std::string_view metadata_version = "2022-09-01";
+
+std::string metadata_target();  ///< which cloud this is
 std::string network_target(const ArmScope& scope, std::string_view collection);
 std::string compute_target(const ArmScope& scope, std::string_view collection);
 std::string service_tags_target(std::string_view subscription, std::string_view location);

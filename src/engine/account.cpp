@@ -64,6 +64,10 @@ void Account::retire() {
     for (auto& [id, lane] : lanes_) lane->stop();
 }
 
+void Account::prepare_closings(int count) {
+    if (gateway_) scope_.start(gateway_->prepare(count));
+}
+
 Lane& Account::lane(const NsgId& nsg) {
     auto it = lanes_.find(nsg);
     if (it == lanes_.end()) {

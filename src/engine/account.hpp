@@ -72,6 +72,8 @@ public:
     void set_rival(std::optional<access::Problem> rival) { rival_ = std::move(rival); }
     /// Nothing names it any more: it neither reads nor writes from now on.
     void retire();
+    /// So many of its grants end within seconds.
+    void prepare_closings(int count);
     /// Sweep now rather than at the next interval.
     void hint() { wake_.set(); }
 

@@ -43,6 +43,15 @@ std::vector<std::string> Deadlines::take_due(Timestamp now) {
     return due;
 }
 
+std::vector<std::string> Deadlines::between(Timestamp now, Timestamp until) const {
+    std::vector<std::string> uids;
+    for (auto it = waiting_.lower_bound({now + seconds(1), std::string()});
+         it != waiting_.end() && it->first <= until; ++it) {
+        uids.push_back(it->second);
+    }
+    return uids;
+}
+
 seconds Deadlines::oldest_overdue(Timestamp now) const {
     Timestamp oldest = now;
     if (!fired_.empty()) oldest = std::min(oldest, fired_.begin()->first);

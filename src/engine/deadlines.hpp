@@ -25,6 +25,9 @@ public:
     /// Fires every end that `now` has reached: each once, until the clock moves back before it.
     std::vector<std::string> take_due(Timestamp now);
 
+    /// Whose ends come after `now`, up to `until`.
+    std::vector<std::string> between(Timestamp now, Timestamp until) const;
+
     /// The age of the oldest end that has passed without its closing being verified; zero: none.
     seconds oldest_overdue(Timestamp now) const;
     std::size_t overdue(Timestamp now) const;

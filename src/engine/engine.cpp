@@ -19,6 +19,9 @@ constexpr auto jump_tolerance = 2s;
 constexpr std::chrono::microseconds ahead_of_looks = 500us;
 constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
 
+/// Connections rest for 10 s, and 64 handshakes for each of ten accounts take about 1 s of CPU.
+constexpr auto prepared_ahead = 5s;
+
 /// A policy that lanes and grants keep talking of is looked at this often; at once after a rest.
 constexpr auto policy_pause = 2s;
 
@@ -406,28 +409,54 @@ Task<void> Engine::ask_time() {
 }
 
 /// All due closings are handed over first, lane by lane; what they make others think of comes
-/// afterwards.
-void Engine::close_due(const std::vector<std::string>& uids) {
-    if (uids.empty()) return;
+/// afterwards. The closings of a lane leave while those of the next are planned.
+Task<void> Engine::close_due(std::vector<std::string> uids) {
+    if (uids.empty()) co_return;
     const auto ahead = static_cast<std::int64_t>(uids.size()) * ahead_of_looks;
     looks_after_ = services_.clock.steady_now() + std::min(ahead, ahead_of_looks_max);
-    std::map<Lane*, std::vector<std::string>> by_lane;
-    std::vector<Lane*> lanes;  // in order of their first end
+    using Place = std::pair<std::string, NsgId>;  // an account's lane; it may go while this waits
+    std::map<Place, std::vector<std::string>> by_lane;
+    std::vector<Place> places;  // in order of their first end
     for (const std::string& uid : uids) {
         const auto entry = grants_.find(uid);
         if (entry == grants_.end()) continue;
-        Account* account = find_account(entry->second.account);
         for (const NsgId& nsg : entry->second.claimed) {
-            Lane* lane = account ? account->find_lane(nsg) : nullptr;
-            if (!lane) continue;
-            std::vector<std::string>& due = by_lane[lane];
-            if (due.empty()) lanes.push_back(lane);
+            Place place(entry->second.account, nsg);
+            std::vector<std::string>& due = by_lane[place];
+            if (due.empty()) places.push_back(std::move(place));
             due.push_back(uid);
         }
     }
-    for (Lane* lane : lanes) lane->close_due(by_lane[lane]);
+    const auto lane_at = [&](const Place& place) {
+        Account* account = find_account(place.first);
+        return account ? account->find_lane(place.second) : nullptr;
+    };
+    for (const Place& place : places) {
+        if (Lane* lane = lane_at(place)) lane->stand_back(looks_after_);
+    }
+    for (const Place& place : places) {
+        Lane* lane = lane_at(place);
+        if (!lane) continue;
+        lane->close_due(by_lane[place]);
+        co_await services_.loop.yield();
+    }
     for (const std::string& uid : uids) {
         if (grants_.contains(uid)) grant_queue_.add(uid);
+    }
+}
+
+/// Of the seconds before many ends, for tokens and connections: those would cost the closings more
+/// time than all else.
+void Engine::prepare_closings(Timestamp now) {
+    if (!services_.leadership.leads()) return;
+    std::map<std::string, int> by_account;
+    for (const std::string& uid : deadlines_.between(now, now + prepared_ahead)) {
+        const auto entry = grants_.find(uid);
+        if (entry != grants_.end() && !entry->second.claimed.empty())
+            by_account[entry->second.account] += static_cast<int>(entry->second.claimed.size());
+    }
+    for (const auto& [name, count] : by_account) {
+        if (Account* account = find_account(name)) account->prepare_closings(count);
     }
 }
 
@@ -435,8 +464,11 @@ Task<void> Engine::run_deadlines() {
     std::optional<Timestamp> ticked;
     for (;;) {
         const Timestamp now = services_.clock.now();
-        close_due(deadlines_.take_due(now));
-        if (ticked != now) tick(now);
+        co_await close_due(deadlines_.take_due(now));
+        if (ticked != now) {
+            tick(now);
+            prepare_closings(now);
+        }
         ticked = now;
         const Timestamp next = std::min(deadlines_.next().value_or(now + 1s), now + 1s);
         co_await services_.clock.sleep_until_wall(next, 1s);

@@ -104,7 +104,8 @@ private:
     void wake_lanes();
     void told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
               const std::string& uid);
-    void close_due(const std::vector<std::string>& uids);
+    Task<void> close_due(std::vector<std::string> uids);
+    void prepare_closings(Timestamp now);
     Task<void> run_deadlines();
     void tick(Timestamp now);
     void watch_clock();

@@ -268,10 +268,10 @@ void Lane::start_startable() {
     }
 }
 
-void Lane::start(const nsg::Step& step) {
+void Lane::start(nsg::Step step) {
     writes_.emplace(lower(step.rule.name), Write{step});
     ++(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
-    scope_.start(follow(step));
+    scope_.start(follow(std::move(step)));
 }
 
 void Lane::close_due(const std::vector<std::string>& uids) {
@@ -283,9 +283,9 @@ void Lane::close_due(const std::vector<std::string>& uids) {
     }
     // Every mode lets them through: they end openings of ours. The rest of the plan follows later.
     bool all_left = true;
-    for (const nsg::Step& step : nsg::due_closings(in)) {
+    for (nsg::Step& step : nsg::due_closings(std::move(in))) {
         if (may_start(step, true)) {
-            start(step);
+            start(std::move(step));
         } else {
             all_left = false;
         }
@@ -301,9 +301,11 @@ void Lane::look_again() {
     wake_.set();
 }
 
-/// Nothing but closings under way may have changed, and soon they have all ended.
+/// Others are in a hurry; or nothing but closings under way may have changed, and soon they have
+/// all ended.
 bool Lane::stands_back() const {
-    return !changed_ && closings_running_ > 0 && services_.clock.steady_now() < together_until_;
+    const SteadyTime now = services_.clock.steady_now();
+    return now < back_until_ || (!changed_ && closings_running_ > 0 && now < together_until_);
 }
 
 SteadyTime Lane::next_wake() const {
@@ -322,6 +324,7 @@ SteadyTime Lane::next_wake() const {
         sooner(together_until_);
     }
     sooner(locked_until_);
+    sooner(back_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
         sooner(now + std::clamp<seconds>(wait, 1s, 1h));

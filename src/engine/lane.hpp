@@ -78,6 +78,9 @@ public:
     /// This grant's proof needs a read that is sent from now on; it is told of it, whatever it
     /// shows.
     void want_read(const std::string& uid);
+    /// Many ends have come, here and elsewhere: before this time nothing but their closings is
+    /// planned or read.
+    void stand_back(SteadyTime until) { back_until_ = std::max(back_until_, until); }
     /// The ends of these grants have come: their closings leave now, planned by themselves.
     void close_due(const std::vector<std::string>& uids);
     /// Something may have changed: look again. Carries no meaning.
@@ -115,7 +118,7 @@ private:
     void settle();
     void replan();
     void start_startable();
-    void start(const nsg::Step& step);
+    void start(nsg::Step step);
     const Retry* find_retry(const nsg::Step& step) const;
     bool may_start(const nsg::Step& step, bool closing_due) const;
     bool still_wanted(const nsg::Step& step) const;
@@ -149,6 +152,7 @@ private:
     SteadyTime read_not_before_{};
     /// Until then closings under way are awaited together: no read, and no plan for their sake.
     SteadyTime together_until_{};
+    SteadyTime back_until_{};
     int read_failures_ = 0;
     bool changed_ = false;   ///< something that a plan is made of
     bool more_due_ = false;  ///< closings wait until one of those under way has ended

@@ -225,30 +225,29 @@ private:
     Response head_;
 };
 
+/// Handshakes under way at a time to prepare one transport: the rest of the process has work to do.
+constexpr int preparing_max = 4;
+constexpr std::chrono::seconds prepare_timeout{5};
+constexpr std::size_t prepared_body_max = 1UL << 20U;
+
 class CpprestTransport final : public Transport {
 public:
     CpprestTransport(Loop& loop, const NetworkLimits& limits, const Trust& trust)
         : loop_(loop),
           limits_(limits),
           trust_(load_trust(trust)),
-          turns_(loop, limits.requests_max) {}
+          turns_(loop, limits.requests_max),
+          scope_(loop, ignore_failure) {}
 
     Task<Result<Response>> send(Request request, SendOptions options) override {
         co_await turns_.take();
         const Permit turn(turns_);
         const auto client = client_of(request.origin);
         if (!client) co_return client.error();
-        OneShot<Result<Response>> shot(loop_);
-        const auto gathering = std::make_shared<Gathering>(shot.replier(), options.body_max);
-        const auto exchange = (*client)->start(std::move(request), options, gathering);
-        if (!exchange) co_return exchange.error();
-        const AtEnd leave([&] {
-            if (gathering->abandon()) (*exchange)->cancel();
-        });
-        const SteadyTime due = loop_.steady_now() + options.timeout;
-        Scope timer(loop_, ignore_failure);
-        timer.start(give_up_at(loop_, due, *gathering, options.timeout));
-        co_return co_await shot.answer();
+        Pending pending(loop_, options.body_max);
+        auto exchange = (*client)->start(std::move(request), options, pending.gathering);
+        if (!exchange) co_return std::move(exchange).error();
+        co_return co_await outcome(pending, *std::move(exchange), options.timeout);
     }
 
     Task<Result<std::unique_ptr<ByteStream>>> open(Request request, SendOptions options,
@@ -265,7 +264,50 @@ public:
         co_return out;
     }
 
+    void prepare(const Request& probe, int connections) override {
+        const auto client = client_of(probe.origin);
+        if (!client) return;
+        // What another call prepares counts, since both want the same.
+        while (preparing_ < preparing_max && is_missing(**client, connections - 1)) {
+            ++preparing_;
+            scope_.start(prepare_some(*client, probe, connections));
+        }
+    }
+
 private:
+    struct Pending {
+        Pending(Loop& loop, std::size_t body_max)
+            : shot(loop), gathering(std::make_shared<Gathering>(shot.replier(), body_max)) {}
+        OneShot<Result<Response>> shot;
+        const std::shared_ptr<Gathering> gathering;
+    };
+
+    Task<Result<Response>> outcome(Pending& pending, std::shared_ptr<Exchange> exchange,
+                                   milliseconds timeout) {
+        const AtEnd leave([&] {
+            if (pending.gathering->abandon()) exchange->cancel();
+        });
+        Scope timer(loop_, ignore_failure);
+        const SteadyTime due = loop_.steady_now() + timeout;
+        timer.start(give_up_at(loop_, due, *pending.gathering, timeout));
+        co_return co_await pending.shot.answer();
+    }
+
+    /// One new connection after the other while some are missing, this one included.
+    Task<void> prepare_some(std::shared_ptr<OriginClient> client, Request probe, int connections) {
+        const AtEnd leave([this] { --preparing_; });
+        for (bool works = true; works && is_missing(*client, connections);) {
+            Pending pending(loop_, prepared_body_max);
+            const auto exchange = client->start_fresh(probe, pending.gathering);
+            if (!exchange) co_return;
+            const auto answer = co_await outcome(pending, *exchange, prepare_timeout);
+            works = answer.has_value();
+        }
+    }
+    bool is_missing(OriginClient& client, int connections) const {
+        return static_cast<int>(client.resting()) + preparing_ <= connections;
+    }
+
     Result<std::shared_ptr<OriginClient>> client_of(const std::string& origin) {
         if (!trust_) return trust_.error();
         if (const auto known = clients_.find(origin); known != clients_.end()) return known->second;
@@ -279,6 +321,8 @@ private:
     const Result<std::shared_ptr<const TrustMaterial>> trust_;
     Semaphore turns_;
     std::map<std::string, std::shared_ptr<OriginClient>> clients_;
+    int preparing_ = 0;
+    Scope scope_;  ///< last: its tasks use everything above
 };
 
 }  // namespace

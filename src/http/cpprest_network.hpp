@@ -11,7 +11,7 @@ namespace sallyport::http {
 struct NetworkLimits {
     /// Requests of one transport under way at once; more wait their turn, first come first served.
     /// High, so that a closing rarely waits behind slow answers. Streams do not count.
-    std::size_t requests_max = 64;
+    std::size_t requests_max = 128;
     /// What a stream holds before it stops reading its socket.
     std::size_t stream_buffer_max = 1024UL * 1024;
 };

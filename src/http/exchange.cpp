@@ -327,26 +327,36 @@ class RestingClients final {
 public:
     struct Kept {
         client::http_client client;
-        Descriptor descriptor;
+        Descriptor descriptor;  ///< none: of a client with a pool of cpprest's
     };
 
     std::optional<Kept> take() {
         const std::lock_guard lock(mutex_);
-        const auto oldest = std::chrono::steady_clock::now() - rest_max;
+        drop_stale();
         while (!resting_.empty()) {
-            const bool is_fresh = resting_.front().since > oldest;
             Kept kept = std::move(resting_.front().kept);
             resting_.pop_front();
-            if (is_fresh && is_quiet(kept.descriptor)) return kept;
+            if (is_quiet(kept.descriptor)) return kept;
         }
         return std::nullopt;
     }
+    std::size_t count() {
+        const std::lock_guard lock(mutex_);
+        drop_stale();
+        return resting_.size();
+    }
     void give(Kept kept) {
         const std::lock_guard lock(mutex_);
+        drop_stale();
         resting_.push_back({std::move(kept), std::chrono::steady_clock::now()});
     }
 
 private:
+    void drop_stale() {
+        const auto oldest = std::chrono::steady_clock::now() - rest_max;
+        while (!resting_.empty() && resting_.front().since <= oldest) resting_.pop_front();
+    }
+
     /// Servers keep a connection for longer: a minute and more.
     static constexpr std::chrono::seconds rest_max{10};
     struct Resting {
@@ -484,29 +494,44 @@ public:
 
     Result<std::shared_ptr<Exchange>> start(Request request, const SendOptions& options,
                                             std::shared_ptr<Receiver> receiver) override {
+        const bool may_reuse = options.may_resend || options.may_reuse;
+        std::optional<RestingClients::Kept> kept;
+        if (may_reuse) kept = resting_->take();
+        // cpprest's own pool, unless the request must not meet a connection that went stale.
+        if (!kept && options.may_resend) kept = RestingClients::Kept{client_, nullptr};
+        return hand_over(std::move(request), options.may_resend, may_reuse, std::move(kept),
+                         std::move(receiver));
+    }
+
+    Result<std::shared_ptr<Exchange>> start_fresh(Request request,
+                                                  std::shared_ptr<Receiver> receiver) override {
+        return hand_over(std::move(request), true, true, std::nullopt, std::move(receiver));
+    }
+
+    std::size_t resting() override { return resting_->count(); }
+
+private:
+    /// Without `on`: on a fresh connection, where there is nothing to repeat and nothing stale: a
+    /// request that a resting connection loses is one of which nobody knows whether it worked. It
+    /// takes a client of its own, since cpprest's pool cannot be told.
+    Result<std::shared_ptr<Exchange>> hand_over(Request request, bool may_resend, bool keep,
+                                                std::optional<RestingClients::Kept> on,
+                                                std::shared_ptr<Receiver> receiver) {
         try {
-            auto built = build(std::move(request), origin_, options.may_resend);
+            auto built = build(std::move(request), origin_, may_resend);
             if (!built) return std::move(built).error();
             auto exchange = std::make_shared<CpprestExchange>(std::move(receiver));
             built->set_response_stream(
                 buffer_of(std::make_shared<BodySink>(exchange)).create_ostream());
-            if (options.may_resend) {
-                follow(client_.request(*built, exchange->token()), client_, exchange, [] {});
-                return std::shared_ptr<Exchange>(std::move(exchange));
-            }
-            // On a fresh connection there is nothing to repeat and nothing stale: a request that a
-            // resting connection loses is one of which nobody knows whether it worked. It takes a
-            // client of its own, since cpprest's pool cannot be told.
-            std::optional<RestingClients::Kept> kept;
-            if (options.may_reuse) kept = resting_->take();
-            if (!kept) {
+            if (!on) {
                 auto descriptor = std::make_shared<std::atomic<int>>(-1);
                 const auto config = config_of(origin_, trust_, descriptor);
-                kept = RestingClients::Kept{{uri_, config}, std::move(descriptor)};
+                on = RestingClients::Kept{{uri_, config}, std::move(descriptor)};
             }
             std::function<void()> then = [] {};
-            if (options.may_reuse) then = [kept, resting = resting_] { resting->give(*kept); };
-            follow(kept->client.request(*built, exchange->token()), kept->client, exchange,
+            const bool own = on->descriptor != nullptr;
+            if (keep && own) then = [on, resting = resting_] { resting->give(*on); };
+            follow(on->client.request(*built, exchange->token()), on->client, exchange,
                    std::move(then));
             return std::shared_ptr<Exchange>(std::move(exchange));
         } catch (const std::exception&) {
@@ -514,7 +539,6 @@ public:
         }
     }
 
-private:
     /// Every task is looked at, whatever it holds. The client stays until the end: cpprest fails
     /// the requests of one that has gone. `then` is called before the receiver hears of an end
     /// that leaves the connection whole.

@@ -48,6 +48,11 @@ public:
     /// be sent at all.
     virtual Result<std::shared_ptr<Exchange>> start(Request request, const SendOptions& options,
                                                     std::shared_ptr<Receiver> receiver) = 0;
+    /// The same on a new connection, which rests afterwards for others to take.
+    virtual Result<std::shared_ptr<Exchange>> start_fresh(Request request,
+                                                          std::shared_ptr<Receiver> receiver) = 0;
+    /// Connections at rest that requests would take.
+    virtual std::size_t resting() = 0;
 };
 
 /// Certificates and keys, read once for all connections of a transport.

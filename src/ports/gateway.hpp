@@ -90,6 +90,9 @@ public:
     /// Absent is success (204, or 404 of the rule). 404 of the NSG itself is `not_found`.
     virtual Task<Result<AcceptedWrite>> delete_rule(NsgId nsg, std::string rule,
                                                     Departure departure) = 0;
+    /// Some `writes` are due within seconds: has a token and connections ready, so that they need
+    /// not wait for either. Tells nothing: a write works without, only later.
+    virtual Task<void> prepare(int writes) = 0;
     /// One look at a long-running operation; the URL as it came.
     virtual Task<Result<OperationState>> poll(std::string operation_url) = 0;
 

@@ -21,6 +21,7 @@ struct Simulator::State {
     http::Reply carry_out(Call& call);
     http::Response run(Call& call);
     http::Reply answer_token(const http::Request& request, const http::Target& target);
+    http::Reply answer_metadata(const http::Request& request);
     http::Reply answer_call(const http::Request& request, const http::Target& target);
     std::int64_t clock(Timestamp now);
     void finish(const http::Request& request, http::Response& response, bool changes_case);
@@ -266,6 +267,26 @@ http::Reply Simulator::State::answer_token(const http::Request& request,
     return reply;
 }
 
+/// Which cloud this is; asked without a token, and no bucket counts it.
+/// unverified: the public cloud tells much more; these are the members that clients need to sign
+/// in.
+http::Reply Simulator::State::answer_metadata(const http::Request& request) {
+    const std::string origin = base_url(request);
+    const Json cloud = {{"name", "azure-sim"},
+                        {"resourceManager", origin + "/"},
+                        {"authentication",
+                         {{"loginEndpoint", origin + "/"},
+                          {"audiences", Json::array({origin + "/"})},
+                          {"tenant", "common"},
+                          {"identityProvider", "AAD"}}}};
+    http::Reply reply;
+    reply.response.status = 200;
+    reply.response.headers.set("Content-Type", "application/json; charset=utf-8");
+    reply.response.body = cloud.dump();
+    finish(request, reply.response, false);
+    return reply;
+}
+
 http::Reply Simulator::State::answer(const http::Request& request, Timestamp now,
                                      std::chrono::milliseconds arrived) {
     core.advance(clock(now));
@@ -279,7 +300,10 @@ http::Reply Simulator::State::answer(const http::Request& request, Timestamp now
     }
     const bool token =
         segments.size() >= 3 && segments[1] == "oauth2" && segments.back() == "token";
-    http::Reply reply = token ? answer_token(request, target) : answer_call(request, target);
+    const bool metadata = request.method == "GET" && target.path() == "/metadata/endpoints";
+    http::Reply reply = token      ? answer_token(request, target)
+                        : metadata ? answer_metadata(request)
+                                   : answer_call(request, target);
     // HEAD and 204 have no body; a body that a fault asked for is its own affair.
     if (options.traffic && !reply.drop_connection) {
         options.traffic(traffic_line(request, reply.response, arrived));

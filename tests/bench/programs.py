@@ -13,13 +13,22 @@ import time
 from pathlib import Path
 
 
+def share(values, part):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(part * len(values)))] if values else float("nan")
+
+
+def stamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 class Program:
-    def __init__(self, binary, arguments, log):
+    def __init__(self, binary, arguments, log, nice=0):
         self.log = log
         begun = time.monotonic()
         with open(log, "wb") as out:
             self.process = subprocess.Popen(
-                [binary, *map(str, arguments)],
+                ["nice", "-n", str(nice), binary, *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -103,6 +103,19 @@ TEST_CASE(
     CHECK(ends.size() == 0);
 }
 
+TEST_CASE("ends that are near are told ahead, and not those that have come") {
+    Deadlines ends;
+    ends.set("now", nine);
+    ends.set("soon", nine + 1s);
+    ends.set("then", nine + 5s);
+    ends.set("later", nine + 6s);
+
+    CHECK(ends.between(nine, nine + 5s) == std::vector<std::string>{"soon", "then"});
+    CHECK(ends.between(nine, nine).empty());
+    ends.take_due(nine + 1s);
+    CHECK(ends.between(nine + 1s, nine + 5s) == std::vector<std::string>{"then"});
+}
+
 TEST_CASE("an end that was fired by a clock set too far ahead fires again at its time") {
     Deadlines ends;
     ends.set("a", nine + 10s);

@@ -318,6 +318,66 @@ TEST_CASE("a request that may use a connection at rest does so, and still arrive
     CHECK(connections.load() < 10);
 }
 
+/// Counts connections; answers all requests.
+struct CountingServer {
+    std::atomic<int> connections = 0;
+    std::atomic<int> probes = 0;
+    std::atomic<int> others = 0;
+    RawServer server{[this](RawServer::Connection& connection) {
+        ++connections;
+        for (;;) {
+            const std::string head = connection.read_until("\r\n\r\n");
+            if (head.empty()) return;
+            ++(head.starts_with("GET /probe") ? probes : others);
+            connection.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    }};
+};
+
+TEST_CASE("connections that are made ahead are as many as asked for, and what follows uses them") {
+    CountingServer counting;
+    Client client;
+    const http::Request probe{.origin = counting.server.origin(), .target = "/probe"};
+
+    client.transport->prepare(probe, 9);
+    client.transport->prepare(probe, 9);  // while the first is at it
+    client.world.finish(until(client.world.loop, [&] { return counting.probes == 9; }));
+    client.rest();
+    client.transport->prepare(probe, 9);  // all are there
+    client.rest();
+    CHECK(counting.connections.load() == 9);
+    CHECK(counting.probes.load() == 9);
+
+    int answered = 0;
+    int failed = 0;
+    for (int i = 0; i < 9; ++i) {
+        http::Request request{.method = i % 2 == 0 ? "DELETE" : "GET", .origin = probe.origin};
+        client.world.scope.start(
+            send_and_count(*client.transport, std::move(request), answered, failed));
+    }
+    client.world.finish(until(client.world.loop, [&] { return answered == 9; }));
+    CHECK(answered == 9);
+    CHECK(counting.others.load() == 9);
+    CHECK(counting.connections.load() == 9);
+}
+
+TEST_CASE("connections that cannot be made ahead do no harm") {
+    std::string nobody;
+    {
+        CountingServer gone;
+        nobody = gone.server.origin();
+    }
+    CountingServer counting;
+    Client client;
+
+    client.transport->prepare({.origin = nobody, .target = "/probe"}, 20);
+    client.transport->prepare({.origin = "no origin", .target = "/probe"}, 20);
+    client.rest();
+
+    CHECK(client.send({.origin = counting.server.origin()}).has_value());
+    CHECK(counting.probes.load() == 0);
+}
+
 TEST_CASE("a connection that was closed while it rested is not used for what arrives once") {
     std::atomic<int> requests = 0;
     std::atomic<int> closed = 0;

@@ -49,6 +49,32 @@ TEST_CASE("numbers: a life takes one write to open and one to close per NSG, and
     MESSAGE("reads on two NSGs: ", reads, ", writes to the API server: ", writes);
 }
 
+TEST_CASE(
+    "numbers: connections for the closings are made in the seconds before the end, no sooner") {
+    World world;
+    start_ready(world);
+    std::vector<std::pair<Timestamp, int>> prepared;
+    world.network.on_prepare = [&](const http::Request& probe, int connections) {
+        CHECK(probe.target.starts_with("/metadata/endpoints?"));
+        CHECK_FALSE(probe.headers.find("Authorization"));
+        prepared.emplace_back(world.now(), connections);
+    };
+
+    open_grant(world, "a", "10m");
+    open_grant(world, "b", "10m");
+    const Timestamp opened = world.now();
+    REQUIRE_TOLD(world, world.run_until([&] { return !prepared.empty(); }, 11min));
+    const Timestamp first = world.now();
+    world.run_for(1min);
+
+    CHECK(first - opened > 9min);
+    CHECK(first - opened < 10min);
+    CHECK(prepared.back().first - first <= 6s);
+    int most = 0;
+    for (const auto& [at, connections] : prepared) most = std::max(most, connections);
+    CHECK(most == 4);  // two grants, each on two NSGs
+}
+
 TEST_CASE("numbers: a converged hour with an open grant writes nothing anywhere") {
     World world;
     start_ready(world);

@@ -65,6 +65,9 @@ public:
     /// after them.
     std::function<bool(const http::Request&, std::string&)> on_stream_bytes = {};
 
+    /// Told when connections are wanted ahead; there are none here.
+    std::function<void(const http::Request&, int)> on_prepare = {};
+
     std::chrono::milliseconds latency{2};  ///< there and back
     std::chrono::milliseconds stream_tick{1000};
     std::size_t sent = 0;      ///< requests handed over so far
@@ -239,6 +242,9 @@ public:
         std::unique_ptr<http::ByteStream> stream = std::make_unique<InProcessStream>(
             network_, std::move(copy), *std::move(reply), idle_limit);
         co_return stream;
+    }
+    void prepare(const http::Request& probe, int connections) override {
+        if (network_.on_prepare) network_.on_prepare(probe, connections);
     }
 
 private:

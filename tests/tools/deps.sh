@@ -13,7 +13,7 @@ build=(
     g++ make cmake ninja-build mold ccache pkg-config
     libboost-dev libcpprest-dev libssl-dev zlib1g-dev
     libfmt-dev libspdlog-dev nlohmann-json3-dev libyaml-cpp-dev libsqlite3-dev libcli11-dev
-    libre2-dev
+    libre2-dev libjemalloc-dev
 )
 demo=(python3 python3-venv openssl ca-certificates)
 test=(doctest-dev python3-yaml)

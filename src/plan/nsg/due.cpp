@@ -22,22 +22,19 @@ NsgState rules_of(const Inputs& in, const std::set<std::string>& uuids) {
 
 }  // namespace
 
-std::vector<Step> due_closings(const Inputs& inputs) {
-    Inputs due{.in_flight = inputs.in_flight,
-               .delete_locked = inputs.delete_locked,
-               .bands = inputs.bands,
-               .owner = inputs.owner,
-               .now = inputs.now};
+std::vector<Step> due_closings(Inputs inputs) {
+    std::erase_if(inputs.grants,
+                  [&](const GrantClaim& claim) { return !is_due(claim, inputs.now); });
+    inputs.policies.clear();
     std::set<std::string> uuids;
-    for (const GrantClaim& claim : inputs.grants) {
-        if (!is_due(claim, inputs.now)) continue;
-        due.grants.push_back(claim);
-        uuids.insert(rule_uuid(claim.uid));
-    }
+    for (const GrantClaim& claim : inputs.grants) uuids.insert(rule_uuid(claim.uid));
     std::optional<NsgState> theirs;
     if (inputs.observed != nullptr) theirs = rules_of(inputs, uuids);
-    if (theirs) due.observed = &*theirs;
-    Draft draft(due);
+    if (theirs) inputs.observed = &*theirs;
+    // Nothing is said of rules whose claims are not here.
+    inputs.grants_complete = false;
+    inputs.policies_complete = false;
+    Draft draft(inputs);
     plan_grants(draft);
     std::vector<Step> steps = std::move(draft).finish().steps;
     std::erase_if(steps, [](const Step& step) { return step.effect != WriteEffect::closes; });

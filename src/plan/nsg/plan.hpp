@@ -164,7 +164,7 @@ Plan plan(const Inputs& inputs);
 
 /// Those closings of `plan` that belong to claims whose end has come, in its order, worked out from
 /// their own rules alone: what leaves before the rest is thought about.
-std::vector<Step> due_closings(const Inputs& inputs);
+std::vector<Step> due_closings(Inputs inputs);
 
 /// The steps a mode lets through: Observe and Paused keep only removals (and tombstones) of our own
 /// Allow rules. The rest of the plan stays as it is, so that Observe can print it.
