@@ -100,6 +100,7 @@ Error TokenSource::refusal(const http::Response& answer) const {
                                    .body = answer.body,
                                    .retry_after = answer.headers.value_or("Retry-After", ""),
                                    .now = clock_.now()});
+    if (error.kind == ErrorKind::denied) error.reason = "SignInRefused";
     for (const Remedy& remedy : remedies) {
         if (error.code == remedy.code) error.message += fmt::format("; {}", remedy.what);
     }

@@ -16,8 +16,17 @@ using namespace std::chrono_literals;
 
 constexpr auto service_tags_for = 24h;
 constexpr auto preflight_for = 24h;
+constexpr auto preflight_again_after = 1min;  // at most so often for refused writes
 /// A read proves something for three sweeps, and at least for as long as a slow cloud needs.
 constexpr auto fresh_at_least = 3min;
+
+/// An object that the account names is not there, or lacks its key: a person has to make it.
+Error told_missing(Error error, std::string reason, std::string_view remedy) {
+    if (error.kind != ErrorKind::not_found) return error;
+    error.reason = std::move(reason);
+    error.message += fmt::format("; {}", remedy);
+    return error;
+}
 
 }  // namespace
 
@@ -118,6 +127,13 @@ Task<Result<void>> Account::before_opening(NsgId nsg, nsg::Step step, std::strin
 
 void Account::write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {
     host_.write_ended(spec_.meta.key.name, nsg, step, end);
+    if (!end.error || end.error->kind != ErrorKind::denied) return;
+    // What was asked before does not hold any more; the policies' next looks ask again.
+    const auto asked = preflights_.find(lower(nsg.id().resource_group()));
+    if (asked == preflights_.end()) return;
+    if (services_.clock.steady_now() - asked->second.asked < preflight_again_after) return;
+    preflights_.erase(asked);
+    host_.lane_changed(spec_.meta.key.name, lane(nsg).claimants());
 }
 
 void Account::lane_changed(const std::set<std::string>& uids) {
@@ -136,14 +152,27 @@ Task<Result<void>> Account::open_gateway() {
     Result<Secret> secret =
         co_await services_.store.read_secret(azure.client_secret_name, "clientSecret");
     if (!secret) {
-        co_return std::move(secret).error().context(fmt::format(
-            "read key clientSecret of Secret {}/{}", operator_namespace, azure.client_secret_name));
+        co_return told_missing(
+            std::move(secret).error().context(fmt::format("read key clientSecret of Secret {}/{}",
+                                                          operator_namespace,
+                                                          azure.client_secret_name)),
+            "SecretNotFound",
+            "spec.azure.identity.clientSecret.secretRef names it: create it, with the client "
+            "secret's value under that key");
     }
     std::string ca_pem;
     if (!azure.ca_bundle_config_map.empty()) {
         Result<std::string> bundle =
             co_await services_.store.read_config_map(azure.ca_bundle_config_map, "ca.pem");
-        if (!bundle) co_return std::move(bundle).error().context("read the CA bundle of the cloud");
+        if (!bundle) {
+            co_return told_missing(
+                std::move(bundle).error().context(fmt::format("read key ca.pem of ConfigMap {}/{}",
+                                                              operator_namespace,
+                                                              azure.ca_bundle_config_map)),
+                "CaBundleNotFound",
+                "spec.azure.caBundleRef names it: create it, with the cloud's CA certificates "
+                "under that key");
+        }
         ca_pem = *std::move(bundle);
     }
     if (gateway_ && *secret == secret_ && opened_ == opening) co_return Result<void>();
@@ -387,13 +416,15 @@ Task<std::vector<access::Problem>> Account::preflight(ArmScope scope) {
     Result<std::vector<DenyAssignment>> denials = co_await gateway_->deny_assignments(scope);
     if (denials) {
         for (const DenyAssignment& denial : *denials) {
-            if (missing_actions({denial.denied}, needed_actions()).size() ==
-                needed_actions().size())
-                continue;
+            const std::vector<std::string> needed = needed_actions();
+            const auto covered = std::ranges::find_if(
+                needed, [&](const std::string& action) { return allows({denial.denied}, action); });
+            if (covered == needed.end()) continue;
+            // Whom it excludes is told by object ids, and of ours we know the client id only.
             problems.push_back(
-                {"DenyAssignment", fmt::format("deny assignment {} covers an action that is needed "
-                                               "on resource group {}",
-                                               denial.id, scope.resource_group)});
+                {"DenyAssignment", fmt::format("deny assignment {} covers {} on resource group {}, "
+                                               "unless it excludes the account's identity",
+                                               denial.id, *covered, scope.resource_group)});
         }
     }
     if (permissions && locks && denials)

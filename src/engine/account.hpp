@@ -78,9 +78,9 @@ public:
     void hint() { wake_.set(); }
 
     /// Actions a policy needs, locks and deny assignments in its way, for one scope; asked once a
-    /// day, and again after the spec changed. What cannot be asked is not a problem.
+    /// day, and again after the spec changed or a write there was refused. What cannot be asked is
+    /// not a problem.
     Task<std::vector<access::Problem>> preflight(ArmScope scope);
-    void forget_preflight() { preflights_.clear(); }
 
     // LaneHost
     Gateway* gateway() override { return gateway_.get(); }

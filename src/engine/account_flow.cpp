@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "engine/engine.hpp"
+#include "plan/life/ends.hpp"
 
 namespace sallyport::engine {
 namespace {
@@ -18,11 +19,11 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
     AccountStatus status{.observed_generation = spec.meta.generation,
                          .owner = owner.text(),
                          .surfaces = account.surfaces()};
-    const auto condition = [&](std::string type, Truth truth, std::string reason,
+    const auto condition = [&](std::string type, Truth truth, const std::string& reason,
                                std::string message) {
         status.conditions.push_back({.type = std::move(type),
                                      .status = truth,
-                                     .reason = std::move(reason),
+                                     .reason = life::bare(reason),
                                      .message = std::move(message),
                                      .observed_generation = spec.meta.generation});
     };

@@ -158,7 +158,10 @@ void Engine::on_change(const ObjectRef& ref) {
         if (caches_filled()) fill();
         return;
     }
-    if (ref.key.name.empty()) return;
+    if (!ref.key.name.empty()) take_up(ref);
+}
+
+void Engine::take_up(const ObjectRef& ref) {
     note_undecodable(ref);
     switch (ref.kind) {
         case Kind::account: account_queue_.add(ref.key.name); break;
@@ -190,6 +193,7 @@ void Engine::fill() {
     std::ranges::sort(by_end);
     for (const auto& [end, name] : by_end) on_record_change(name);
     services_.store.each_grant([&](const AccessGrant& grant) { on_grant_change(grant.meta.key); });
+    services_.store.each_undecodable([&](const ObjectRef& ref) { take_up(ref); });
     if (unlooked_.empty()) first_look_done_ = true;
 }
 
@@ -206,7 +210,13 @@ void Engine::on_grant_change(const ObjectKey& key) {
     const auto known = grant_uids_.find(key);
     if (known != grant_uids_.end()) grant_queue_.add(known->second);
     const AccessGrant* grant = services_.store.grant(key);
+    if (const auto unread = services_.store.undecodable({Kind::grant, key});
+        unread && !grants_.contains(unread->uid)) {
+        unread_grants_[unread->uid] = key;
+        grant_queue_.add(unread->uid);
+    }
     if (!grant) return;
+    unread_grants_.erase(grant->meta.uid);
     note_grant(grant->meta.uid, key, grant->request_id).policy_name = grant->policy;
     if (known != grant_uids_.end() && known->second == grant->meta.uid) return;
     grant_uids_[key] = grant->meta.uid;

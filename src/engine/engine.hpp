@@ -90,6 +90,7 @@ private:
     // engine.cpp
     bool caches_filled() const;
     void on_change(const ObjectRef& ref);
+    void take_up(const ObjectRef& ref);
     void on_grant_change(const ObjectKey& key);
     void on_record_change(const std::string& name);
     void on_policy_change(const ObjectKey& key);
@@ -128,6 +129,7 @@ private:
     Task<Result<void>> update_record(std::string uid, life::UpdateRecord step);
     Task<Result<void>> publish(std::string uid, const life::Plan& plan);
     void forget_if_gone(const std::string& uid);
+    Task<std::optional<std::chrono::milliseconds>> tell_unread_grant(std::string uid);
 
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
@@ -158,8 +160,9 @@ private:
     Settings settings_;
     Records records_;
     Deadlines deadlines_;
-    std::unordered_map<std::string, GrantEntry> grants_;     ///< by uid
-    std::map<ObjectKey, std::string> grant_uids_;            ///< the newest uid under a key
+    std::unordered_map<std::string, GrantEntry> grants_;  ///< by uid
+    std::map<ObjectKey, std::string> grant_uids_;         ///< the newest uid under a key
+    std::map<std::string, ObjectKey> unread_grants_;      ///< by uid; nothing more is known of them
     std::unordered_map<std::string, PolicyEntry> policies_;  ///< by uid
     std::map<ObjectKey, std::string> policy_uids_;
     std::map<std::pair<std::string, std::string>, std::set<std::string>>

@@ -217,7 +217,7 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
 
 Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     const auto found = grants_.find(uid);
-    if (found == grants_.end()) co_return std::nullopt;
+    if (found == grants_.end()) co_return co_await tell_unread_grant(uid);
     const Timestamp now = services_.clock.now();
     life::Plan plan;
     {
@@ -273,6 +273,33 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
     if (!plan.next) co_return std::nullopt;
     const seconds wait = *plan.next - services_.clock.now();
     co_return std::max<milliseconds>(wait, 100ms);
+}
+
+/// A grant that cannot be read: its author is told what is wrong. One that has a record goes on by
+/// it, and keeps the status that it was given.
+Task<std::optional<milliseconds>> Engine::tell_unread_grant(std::string uid) {
+    const auto found = unread_grants_.find(uid);
+    if (found == unread_grants_.end()) co_return std::nullopt;
+    const ObjectKey key = found->second;
+    const auto unread = services_.store.undecodable({Kind::grant, key});
+    bool recorded = false;
+    services_.store.each_record(
+        [&](const AccessRecord& record) { recorded = recorded || record.grant_uid == uid; });
+    unread_grants_.erase(found);
+    if (recorded || !unread || unread->uid != uid) co_return std::nullopt;
+    GrantStatus status{.observed_generation = unread->generation,
+                       .phase = "SpecInvalid",
+                       .message = unread->message,
+                       .conditions = stalled_unread(*unread)};
+    Condition active = status.conditions.front();
+    active.type = "Active";
+    status.conditions.push_back(std::move(active));
+    Result<void> done = co_await services_.store.publish_grant(key, uid, std::move(status));
+    if (done || done.error().kind == ErrorKind::not_found) co_return std::nullopt;
+    services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
+    unread_grants_[uid] = key;
+    co_return next_attempt(reaction_to(done.error(), 0, Urgency::other),
+                           services_.random.fraction());
 }
 
 Task<Result<void>> Engine::publish(std::string uid, const life::Plan& plan) {

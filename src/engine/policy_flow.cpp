@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/engine.hpp"
+#include "plan/life/ends.hpp"
 #include "plan/path/wanted.hpp"
 
 namespace sallyport::engine {
@@ -35,7 +36,7 @@ bool takes_lockdown_along(const JitPolicy& policy, const std::set<std::string>& 
 void add_condition(PolicyStatus& status, std::string type, Truth truth, access::Problem why) {
     status.conditions.push_back({.type = std::move(type),
                                  .status = truth,
-                                 .reason = std::move(why.reason),
+                                 .reason = life::bare(why.reason),
                                  .message = std::move(why.message),
                                  .observed_generation = status.observed_generation});
 }

@@ -35,6 +35,9 @@ ObjectMeta meta_of(const Json& object) {
     meta.resource_version = text_at(*metadata, "resourceVersion");
     if (const auto deleted = parse_rfc3339(text_at(*metadata, "deletionTimestamp")))
         meta.deleted = *deleted;
+    const auto generation = metadata->find("generation");
+    if (generation != metadata->end() && generation->is_number_integer())
+        meta.generation = generation->get<std::int64_t>();
     const auto finalizers = metadata->find("finalizers");
     if (finalizers != metadata->end() && finalizers->is_array()) {
         for (const Json& each : *finalizers) {

@@ -67,6 +67,7 @@ public:
     /// nullopt: no such object here, or its kind keeps no status.
     virtual std::optional<StatusBase> status_base(const ObjectKey& key) const = 0;
     virtual const ObjectMeta* meta(const ObjectKey& key) const = 0;
+    virtual void each_undecoded(const std::function<void(const ObjectKey&)>& visit) const = 0;
     virtual std::size_t size() const = 0;
 
 protected:
@@ -120,6 +121,11 @@ public:
         if (it == entries_.end()) return std::nullopt;
         const auto* undecoded = std::get_if<Undecoded>(&it->second.object);
         return undecoded ? std::optional(undecoded->message) : std::nullopt;
+    }
+    void each_undecoded(const std::function<void(const ObjectKey&)>& visit) const override {
+        for (const auto& [key, entry] : entries_) {
+            if (std::holds_alternative<Undecoded>(entry.object)) visit(key);
+        }
     }
     std::optional<StatusBase> status_base(const ObjectKey& key) const override {
         const auto it = entries_.find(key);

@@ -130,6 +130,11 @@ std::optional<Undecodable> KubeStore::undecodable(const ObjectRef& ref) const {
     return Undecodable{meta->uid, meta->generation, *std::move(problem)};
 }
 
+void KubeStore::each_undecodable(const std::function<void(const ObjectRef&)>& visit) const {
+    for (const Kind kind : {Kind::account, Kind::policy, Kind::grant, Kind::record, Kind::ledger})
+        replica(kind).each_undecoded([&](const ObjectKey& key) { visit({kind, key}); });
+}
+
 void KubeStore::on_change(std::function<void(const ObjectRef&)> notify) {
     listeners_.push_back(std::move(notify));
 }

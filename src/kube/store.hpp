@@ -59,6 +59,7 @@ public:
     void each_grant(const std::function<void(const AccessGrant&)>& visit) const override;
     void each_record(const std::function<void(const AccessRecord&)>& visit) const override;
     std::optional<Undecodable> undecodable(const ObjectRef& ref) const override;
+    void each_undecodable(const std::function<void(const ObjectRef&)>& visit) const override;
     void on_change(std::function<void(const ObjectRef&)> notify) override;
     std::optional<seconds> clock_offset() const override { return client_.clock_offset(); }
 

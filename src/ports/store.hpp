@@ -65,6 +65,7 @@ public:
     virtual void each_record(const std::function<void(const AccessRecord&)>& visit) const = 0;
     /// nullopt: it was read or is absent.
     virtual std::optional<Undecodable> undecodable(const ObjectRef& ref) const = 0;
+    virtual void each_undecodable(const std::function<void(const ObjectRef&)>& visit) const = 0;
     /// Called on the loop whenever an object was added, changed or removed, and with an empty name
     /// when a kind became synced. A change only ever puts a key in a queue.
     virtual void on_change(std::function<void(const ObjectRef&)> notify) = 0;

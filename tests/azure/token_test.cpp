@@ -197,6 +197,7 @@ TEST_CASE("azure-sim refuses a wrong secret as Entra does, and the message names
     REQUIRE_FALSE(listed);
     CHECK(listed.error().kind == ErrorKind::denied);
     CHECK(listed.error().code == "AADSTS7000215");
+    CHECK(listed.error().reason == "SignInRefused");
     CHECK(listed.error().message.find("azure-prod") != std::string::npos);
     CHECK(listed.error().message.find("wrong-secret") == std::string::npos);
 }

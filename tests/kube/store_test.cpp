@@ -240,6 +240,30 @@ TEST_CASE("policies and accounts are published to as well; an object of another 
     CHECK(other.error().kind == ErrorKind::not_found);
 }
 
+TEST_CASE("what cannot be decoded is not absent: uid, generation and message are told") {
+    KubeWorld world;
+    const Json policy = world.create_policy("web-ssh");
+    world.create_policy("other");
+    world.start();
+    world.as_admin("PATCH", policies + "/web-ssh",
+                   {{"spec", {{"network", {{"ports", Json::array({{{"port", "22-70000"}}})}}}}}},
+                   200);
+    world.run_for(1s);
+
+    const auto unread = world.store->undecodable({Kind::policy, in_payments("web-ssh")});
+
+    REQUIRE(unread);
+    CHECK(world.store->policy(in_payments("web-ssh")) == nullptr);
+    CHECK(unread->uid == world.uid_of(policy));
+    CHECK(unread->generation == world.read(policies + "/web-ssh")["metadata"]["generation"]);
+    CHECK(unread->generation == 2);
+    CHECK(unread->message.find("spec.network.ports[0].port") != std::string::npos);
+    CHECK(unread->message.find("70000") != std::string::npos);
+    std::vector<std::string> all;
+    world.store->each_undecodable([&](const ObjectRef& ref) { all.push_back(ref.key.name); });
+    CHECK(all == std::vector<std::string>{"web-ssh"});
+}
+
 TEST_CASE("an undone status shows as a change and is published again") {
     KubeWorld world;
     const Json grant = world.create_grant("a");

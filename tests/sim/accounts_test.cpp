@@ -83,6 +83,37 @@ TEST_CASE("an account that cannot be read says so, and goes on as it was") {
     CHECK(world.our_rules().empty());
 }
 
+TEST_CASE("a policy or grant that cannot be read says so, also to a process that finds it there") {
+    World world;
+    start_ready(world);
+    world.crash();
+    const json ports = {{"network", {{"ports", json::array({{{"port", "22-70000"}}})}}}};
+    json policy = World::a_policy();
+    policy["metadata"]["name"] = "other";
+    policy["spec"].merge_patch(ports);
+    world.apply(policy);
+    json grant = World::a_grant("a");
+    grant["spec"].merge_patch(ports);
+    ask(world, grant);
+
+    world.start_operator();
+    world.run_for(1min);
+    grant["metadata"]["name"] = "b";
+    ask(world, grant);
+    world.run_for(1min);
+
+    for (const json& object : {world.policy("other"), world.grant("a"), world.grant("b")}) {
+        CHECK_TOLD(world, condition(object, "Stalled").at("reason") == "SpecInvalid");
+        CHECK(object.at("status").at("observedGeneration") ==
+              object.at("metadata").at("generation"));
+        const std::string message = condition(object, "Ready").at("message");
+        CHECK(message.find("spec.network.ports[0].port") != std::string::npos);
+    }
+    CHECK(world.records().empty());
+    CHECK(world.our_rules().empty());
+    CHECK(condition(world.policy("web-ssh"), "Ready").at("status") == "True");
+}
+
 TEST_CASE("a beginning centuries ahead is looked at no more often than any other") {
     World world;
     start_ready(world);

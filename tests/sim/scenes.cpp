@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <regex>
 
 namespace sallyport::sim {
 
@@ -116,7 +117,29 @@ std::size_t count_calls(const World& world, std::size_t from, const std::string&
     }));
 }
 
+namespace {
+
+/// A real API server refuses a status with any other reason.
+void check_reasons(const json& object) {
+    static const std::regex form("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$");
+    for (const json& each : object.value("/status/conditions"_json_pointer, json::array())) {
+        CHECK_MESSAGE(std::regex_match(each.at("reason").get<std::string>(), form), each.dump());
+    }
+}
+
+}  // namespace
+
+void check_reasons(World& world) {
+    const std::string api = "/apis/sallyport.dev/v1alpha1/";
+    for (const char* kind : {"cloudaccounts", "jitpolicies", "accessgrants"}) {
+        const json list = world.get(api + kind);
+        REQUIRE_MESSAGE(list.contains("items"), list.dump());
+        for (const json& object : list.at("items")) check_reasons(object);
+    }
+}
+
 void check_clean(World& world, const std::string& foreign) {
+    check_reasons(world);
     CHECK_TOLD(world, world.foreign_rules() == foreign);
     CHECK_TOLD(world, world.log.errors == 0);
     CHECK(world.time.bugs == 0);

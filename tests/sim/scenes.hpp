@@ -48,7 +48,9 @@ void clear_faults(World& world);
 std::size_t count_calls(const World& world, std::size_t from, const std::string& verb,
                         const std::string& part = "");
 
-/// No bug, no error in the log, foreign rules as they were.
+/// The conditions of all accounts, policies and grants have reasons as Kubernetes wants them.
+void check_reasons(World& world);
+/// That, no bug, no error in the log, foreign rules as they were.
 void check_clean(World& world, const std::string& foreign);
 
 /// The operator's calls to one origin fail at once, as if nobody listened there.

@@ -31,8 +31,10 @@ std::optional<access::Continuation> continuation(const View& view) {
 std::optional<Ending> by_record(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
     if (record.end_reason.empty()) return std::nullopt;
+    const bool in_time = record.end_reason == "Expired";
     return Ending{std::min(end_of(record), now), record.end_reason,
-                  fmt::format("ended early: {}", record.end_reason)};
+                  in_time ? std::string("its time has passed")
+                          : fmt::format("ended early: {}", record.end_reason)};
 }
 
 std::optional<Ending> by_grant(const View& view, Timestamp now) {
