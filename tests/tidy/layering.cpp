@@ -104,8 +104,9 @@ bool may_see(const Library& library, const File& file) {
 
 /// C++ and C headers have neither slash nor suffix, or are POSIX and Linux ones.
 bool is_standard(std::string_view include) {
-    static const Names posix = {"unistd.h", "fcntl.h",   "signal.h",  "poll.h",   "netdb.h",
-                                "pwd.h",    "termios.h", "pthread.h", "dirent.h", "malloc.h"};
+    static const Names posix = {"unistd.h",  "dlfcn.h",  "fcntl.h", "signal.h",
+                                "poll.h",    "netdb.h",  "pwd.h",   "termios.h",
+                                "pthread.h", "dirent.h", "malloc.h"};
     if (include.find('/') == std::string_view::npos && !include.ends_with(".h")) return true;
     for (const std::string_view prefix : {"sys/", "netinet/", "arpa/", "net/", "linux/"}) {
         if (include.starts_with(prefix)) return true;
