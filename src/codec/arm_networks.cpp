@@ -64,6 +64,9 @@ std::optional<Peering> read_peering(const Field& item) {
         read_networks(newer ? newer : properties["remoteAddressSpace"]["addressPrefixes"]);
     peering.connected =
         equals_ignoring_case(read_loose_text(properties["peeringState"]), "Connected");
+    if (const Field access = properties["allowVirtualNetworkAccess"]) {
+        if (const auto allowed = access.boolean()) peering.in_tag = *allowed;
+    }
     return peering;
 }
 

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "engine/bugs.hpp"
 #include "plan/nsg/draft.hpp"
+#include "plan/path/former.hpp"
 
 namespace sallyport::engine {
 namespace {
@@ -115,9 +116,12 @@ void Lane::vanish(SteadyTime read_sent) {
 
 void Lane::accept_read(NsgState state) {
     vanished_ = false;
+    path::carry_former(state, observed_ ? &*observed_ : nullptr);
     const bool changed = !observed_ || observed_->rules != state.rules ||
                          observed_->default_rules != state.default_rules ||
-                         observed_->flush_connection != state.flush_connection;
+                         observed_->flush_connection != state.flush_connection ||
+                         observed_->former != state.former ||
+                         observed_->unsettled != state.unsettled;
     std::set<std::string> told = std::exchange(tell_of_read_, {});
     for (const auto& [name, write] : writes_) {
         if (write.ended && *write.ended <= state.read_sent) told.insert(write.step.uid);
@@ -137,7 +141,8 @@ void Lane::accept_read(NsgState state) {
 /// shares its sources. Everything else concerns everybody: it must only ever tell too many.
 std::set<std::string> Lane::concerned(const NsgState& newer) const {
     if (!observed_ || vanished_ || observed_->default_rules != newer.default_rules ||
-        observed_->flush_connection != newer.flush_connection) {
+        observed_->flush_connection != newer.flush_connection ||
+        observed_->former != newer.former || observed_->unsettled != newer.unsettled) {
         return claimants();
     }
     std::vector<const SecurityRule*> differ;

@@ -42,6 +42,10 @@ struct Peering {
     /// The remote address space as the peering tells it; empty when it does not.
     std::vector<Cidr> remote_prefixes = {};
     bool connected = false;
+    /// `allowVirtualNetworkAccess`. False: connected, but the remote space is not in this network's
+    /// tag `VirtualNetwork` ("Create, change, or delete a virtual network peering" in Azure's
+    /// documentation). Missing: the answer did not say.
+    Known<bool> in_tag = {};
     friend bool operator==(const Peering&, const Peering&) = default;
 };
 

@@ -80,6 +80,10 @@ std::string difference(const SecurityRule& wanted, const SecurityRule& observed)
     return join(parts, ", ");
 }
 
+bool SecurityRule::is_settled() const {
+    return equals_ignoring_case(provisioning_state, "Succeeded");
+}
+
 const SecurityRule* NsgState::find(std::string_view rule_name) const {
     const auto found = std::ranges::find_if(rules, [&](const SecurityRule& rule) {
         return equals_ignoring_case(rule.name, rule_name);

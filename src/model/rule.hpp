@@ -68,6 +68,9 @@ struct SecurityRule {
     std::string provisioning_state = "Succeeded";  ///< missing means Succeeded (FACTS 1.4)
     std::string etag = {};
 
+    /// The write that made it so has ended well; else its text may not be in force yet.
+    bool is_settled() const;
+
     friend bool operator==(const SecurityRule&, const SecurityRule&) = default;
 };
 
@@ -85,6 +88,11 @@ struct NsgState {
     bool flush_connection = false;
     std::vector<SecurityRule> rules = {};
     std::vector<SecurityRule> default_rules = {};
+    /// Not in the answer, but in the reads before it (`path::carry_former`): what rules that are
+    /// not settled said before, which may be in force still; and the names of those of which that
+    /// is not known.
+    std::vector<SecurityRule> former = {};
+    std::vector<std::string> unsettled = {};
     SteadyTime read_sent{};
 
     const SecurityRule* find(

@@ -160,8 +160,8 @@ public:
         return *this;
     }
     TopologyBuilder& peered(std::string_view name, std::vector<Cidr> prefixes,
-                            bool connected = true) {
-        peerings_.push_back({vnet_id(name), std::move(prefixes), connected});
+                            bool connected = true, Known<bool> in_tag = true) {
+        peerings_.push_back({vnet_id(name), std::move(prefixes), connected, in_tag});
         return *this;
     }
     TopologyBuilder& tag(std::string name, std::vector<Cidr> networks) {

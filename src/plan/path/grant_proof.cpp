@@ -32,8 +32,10 @@ public:
           uuid_(rule_uuid(question.uid)) {
         for (const auto& [id, state] : observed_) {
             if (state == nullptr) continue;
-            for (const SecurityRule& rule : state->rules) {
-                if (is_of(rule, owner_, uuid_)) own_[id].push_back(&rule);
+            for (const auto* list : {&state->rules, &state->former}) {
+                for (const SecurityRule& rule : *list) {
+                    if (is_of(rule, owner_, uuid_)) own_[id].push_back(&rule);
+                }
             }
         }
         for (const auto& [id, rules] : own_) {
@@ -166,6 +168,7 @@ private:
         for (const auto& [id, time] : question_.not_before) places.insert(id);
         for (const auto& [id, rules] : own_) places.insert(id);
         bool all_read = !(topology_unknown_ && question_.rules.empty());
+        for (const auto& [id, rules] : own_) all_read = knows_before(id, rules) && all_read;
         for (const NsgId& id : places) {
             const auto found = observed_.find(id);
             if (found == observed_.end()) {
@@ -186,6 +189,19 @@ private:
         });
         nsgs_ = std::move(places);
         proof_.gone = there ? Truth::no : all_read ? Truth::yes : Truth::unknown;
+    }
+
+    /// Whether it is known what these rules said before their last write: a tombstone that is still
+    /// being written buries nothing yet.
+    bool knows_before(const NsgId& id, const std::vector<const SecurityRule*>& rules) {
+        const NsgState& state = *observed_.at(id);
+        bool known = true;
+        for (const SecurityRule* rule : rules) {
+            if (std::ranges::find(state.unsettled, rule->name) == state.unsettled.end()) continue;
+            unread_.insert(as_before(state, rule->name));
+            known = false;
+        }
+        return known;
     }
 
     /// A recorded rule is not wanted any more, and what is wanted in its place was not recorded

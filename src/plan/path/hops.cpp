@@ -18,10 +18,18 @@ std::optional<std::vector<const NsgState*>> hops_of(const Way& way, const Observ
             unread.emplace(id.name());
             continue;
         }
-        hops.push_back(found->second);
+        for (const std::string& name : found->second->unsettled)
+            unread.insert(as_before(*found->second, name));
+        if (found->second->unsettled.empty()) hops.push_back(found->second);
     }
     if (hops.size() != way.nsgs.size()) return std::nullopt;
     return hops;
+}
+
+std::string as_before(const NsgState& nsg, std::string_view rule) {
+    const SecurityRule* found = nsg.find(rule);
+    return fmt::format("rule {} as it was before its write (now {})", label(nsg.id, rule),
+                       found ? found->provisioning_state : std::string("gone"));
 }
 
 std::vector<Protocol> protocols_of(Protocol protocol) {

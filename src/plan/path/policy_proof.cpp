@@ -27,11 +27,20 @@ std::map<NsgId, std::vector<std::string>> accepted_rules(const Accepted& accepte
     for (const auto& [id, by_uid] : accepted) {
         const auto read = observed.find(id);
         if (read == observed.end() || read->second == nullptr) continue;
-        for (const SecurityRule& rule : read->second->rules) {
-            if (rule.access != Access::allow || ownership(rule, owner) != Ownership::ours) continue;
+        const auto is_accepted = [&](const SecurityRule& rule) {
+            if (rule.access != Access::allow || ownership(rule, owner) != Ownership::ours)
+                return false;
             const auto contents = by_uid.find(Mark::parse(rule.description)->uid);
-            if (contents != by_uid.end() && is_within(rule, contents->second))
-                names[id].push_back(lower(rule.name));
+            return contents != by_uid.end() && is_within(rule, contents->second);
+        };
+        for (const SecurityRule& rule : read->second->rules) {
+            // Left out by name, and so only if all that may be in force under it is accepted.
+            const bool all =
+                is_accepted(rule) &&
+                std::ranges::all_of(read->second->former, [&](const auto& older) {
+                    return !equals_ignoring_case(older.name, rule.name) || is_accepted(older);
+                });
+            if (all) names[id].push_back(lower(rule.name));
         }
     }
     return names;

@@ -63,7 +63,7 @@ Aim aim_of(const SecurityRule& rule, const Topology& topology, const Way& way) {
 std::vector<Candidate> candidates(const NsgState& nsg, const Topology& topology, const Way& way,
                                   const Traffic& traffic, const std::vector<std::string>& without) {
     std::vector<Candidate> found;
-    const auto consider = [&](const SecurityRule& rule) {
+    const auto consider = [&](const SecurityRule& rule, bool in_force) {
         if (rule.direction != Direction::inbound || !applies_to(rule.protocol, traffic.protocol)) {
             return;
         }
@@ -74,12 +74,12 @@ std::vector<Candidate> candidates(const NsgState& nsg, const Topology& topology,
         Bounds source = resolve(rule.source, topology, way);
         // A rule for some source ports stops or lets in some packets of a source, not all of them;
         // one that is still being written may or may not be in force.
-        const bool in_force = rule.provisioning_state == "Succeeded";
         if (!aim.surely || !has_every_port(rule.source_ports) || !in_force) source.surely = {};
         found.push_back({&rule, std::move(source)});
     };
-    for (const SecurityRule& rule : nsg.rules) consider(rule);
-    for (const SecurityRule& rule : nsg.default_rules) consider(rule);
+    for (const SecurityRule& rule : nsg.rules) consider(rule, rule.is_settled());
+    for (const SecurityRule& rule : nsg.former) consider(rule, false);
+    for (const SecurityRule& rule : nsg.default_rules) consider(rule, rule.is_settled());
     std::ranges::sort(found, {}, [](const Candidate& c) {
         return std::tuple(c.rule->priority, std::string_view(c.rule->name));
     });
@@ -208,6 +208,12 @@ Passage through(const NsgState& nsg, const Topology& topology, const Way& way,
     for (const PortRange& slice : slices(traffic.ports, cutting)) {
         pass_slice(nsg, rules, slice, traffic.sources, passage);
     }
+    // What was never read may let anything in, and stop anything.
+    for (const std::string& name : nsg.unsettled) {
+        passage.surely = {};
+        passage.possibly = traffic.sources;
+        note(passage.allows, {name, nsg.id, Access::allow, traffic.sources});
+    }
     return passage;
 }
 
@@ -216,7 +222,7 @@ Passage along(const Way& way, const std::vector<const NsgState*>& hops, const To
     // The same ports must pass every hop: each slice goes the whole way by itself.
     std::vector<const SecurityRule*> cutting;
     for (const NsgState* hop : hops) {
-        for (const auto* list : {&hop->rules, &hop->default_rules}) {
+        for (const auto* list : {&hop->rules, &hop->former, &hop->default_rules}) {
             for (const SecurityRule& rule : *list) {
                 const bool counts = rule.direction == Direction::inbound &&
                                     applies_to(rule.protocol, traffic.protocol);

@@ -35,7 +35,8 @@ struct Bounds {
 };
 
 /// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof):
-/// `VirtualNetwork` is the network's space and that of its connected peers; `Internet` surely the
+/// `VirtualNetwork` is the network's space and that of its connected peers, but for peerings that
+/// say `allowVirtualNetworkAccess: false` (surely not) or nothing of it; `Internet` surely the
 /// public addresses outside it, possibly all outside it; `AzureLoadBalancer` the probe address
 /// 168.63.129.16 and fe80::1234:5678:9abc; other tags come from the service-tag list, ASGs from the
 /// NICs. What is not known, or says nothing, is surely nothing and possibly everything.
@@ -63,9 +64,10 @@ struct Passage {
     std::vector<By> denies = {};
 };
 
-/// Through one NSG. Unresolvable sets count against us both ways: an allow that may match widens
-/// `possibly`, a deny that may match narrows `surely`. `without`: names of rules (folded) to leave
-/// out.
+/// Through one NSG. A rule that is not settled may be in force with its new text, with any of its
+/// `former` ones, or not at all, and one of `unsettled` with any text. Unresolvable sets count
+/// against us both ways: an allow that may match widens `possibly`, a deny that may match narrows
+/// `surely`. `without`: names of rules (folded) to leave out.
 Passage through(const NsgState& nsg, const Topology& topology, const Way& way,
                 const Traffic& traffic, const std::vector<std::string>& without = {});
 

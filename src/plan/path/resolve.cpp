@@ -43,16 +43,17 @@ Bounds virtual_network(const Topology& topology, const Way& way) {
     if (network == nullptr) return unresolved();
     Bounds bounds = exactly(AddressSet::of(network->address_space));
     for (const Peering& peering : network->peerings) {
-        if (!peering.connected) continue;
+        if (!peering.connected || peering.in_tag == Known(false)) continue;
+        Bounds space = unresolved();
         const auto& known = *topology.networks;
         const auto remote = std::ranges::find(known, peering.remote, &VirtualNetwork::id);
         if (remote != known.end()) {
-            add(bounds, exactly(AddressSet::of(remote->address_space)));
+            space = exactly(AddressSet::of(remote->address_space));
         } else if (!peering.remote_prefixes.empty()) {
-            add(bounds, exactly(AddressSet::of(peering.remote_prefixes)));
-        } else {
-            add(bounds, unresolved());
+            space = exactly(AddressSet::of(peering.remote_prefixes));
         }
+        if (!peering.in_tag) space.surely = {};
+        add(bounds, space);
     }
     return bounds;
 }

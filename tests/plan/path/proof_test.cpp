@@ -1,5 +1,6 @@
 #include "plan/path/proof.hpp"
 
+#include "plan/nsg/content.hpp"
 #include "plan/path/wanted.hpp"
 #include "support/builders.hpp"
 #include "support/printers.hpp"
@@ -83,6 +84,54 @@ TEST_CASE("a grant is gone when none of its rules is on any NSG, and a tombstone
 
     world.web.rules = {rule_of(grant("alice"), 3, 200)};  // one that no record knows
     CHECK(world.judge().gone == Truth::no);
+}
+
+TEST_CASE("a tombstone buries nothing before its write has ended") {
+    World world;
+    const SecurityRule open = rule_of(grant("alice"), 0, 200);
+    SecurityRule tombstone = nsg::tombstone_of(open);
+    tombstone.provisioning_state = "Updating";
+    world.web.rules = {tombstone};
+
+    world.web.former = {open};
+    CHECK(world.judge().gone == Truth::no);
+    world.web.former = {};
+    world.web.unsettled = {open.name};
+    CHECK(world.judge().gone == Truth::unknown);
+    CHECK(world.judge().unread.size() == 1);
+    world.web.unsettled = {};  // it was a tombstone before, too
+    CHECK(world.judge().gone == Truth::yes);
+}
+
+TEST_CASE("while a rule's old text is not known, neither open nor closed is claimed") {
+    World world;
+    world.web.rules = {rule_of(policy("ssh"), 0, 4094, deny_all()), rule_of(grant("alice"), 0, 200),
+                       rule("Tf-1", 300).deny().updating()};
+    world.web.unsettled = {"Tf-1"};
+
+    CHECK(world.judge().open == Truth::unknown);
+    CHECK(world.judge().unread ==
+          Names{"rule nsg-web/Tf-1 as it was before its write (now Updating)"});
+    const PortVerdict verdict = world.judge_port({}, {{"alice", {opening()}}, {"ssh", {}}});
+    CHECK(verdict.state == PortState::unknown);
+    CHECK(verdict.sentence ==
+          "Tcp 22 of web01 is not known: rule nsg-web/Tf-1 as it was before its write (now "
+          "Updating) not read");
+
+    world.web.unsettled = {};
+    world.web.former = {rule("Tf-1", 300)};
+    CHECK(world.judge_port({}, {{"alice", {opening()}}, {"ssh", {}}}).by == Names{"nsg-web/Tf-1"});
+}
+
+TEST_CASE("a rule is not the accepted one while it may still be in force as another's") {
+    World world;
+    const SecurityRule mine = rule_of(grant("alice"), 0, 200);
+    SecurityRule now = mine;
+    now.provisioning_state = "Updating";
+    world.web.rules = {rule_of(policy("ssh"), 0, 4094, deny_all()), now};
+    world.web.former = {rule(mine.name, 200)};
+
+    CHECK(world.judge_port({}, {{"alice", {opening()}}, {"ssh", {}}}).state == PortState::shadowed);
 }
 
 TEST_CASE("a read from before the last write shows nothing") {

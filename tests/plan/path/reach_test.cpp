@@ -2,6 +2,8 @@
 
 #include <random>
 
+#include "plan/path/former.hpp"
+
 #include "support/builders.hpp"
 #include "support/printers.hpp"
 
@@ -194,6 +196,88 @@ TEST_CASE("a rule for some source ports, or still being written, decides nothing
     }
 }
 
+TEST_CASE("a rule that is being written counts with its new text and with the one before") {
+    const Topology topology = TopologyBuilder().machine("web01", {"10.0.0.4"});
+    const Way way = way_to(topology);
+    const auto pass = [&](const SecurityRule& before, const SecurityRule& now) {
+        const NsgState first = read_of("nsg-web", {before});
+        NsgState second = read_of("nsg-web", {now});
+        carry_former(second, &first);
+        return through(second, topology, way, ssh_from("198.51.100.0/24"));
+    };
+    const AddressSet all = AddressSet::of(cidr("198.51.100.0/24"));
+    const AddressSet one = AddressSet::of(cidr("198.51.100.7/32"));
+
+    const Passage narrowed = pass(rule("a", 200), rule("a", 200).from({"198.51.100.7"}).updating());
+    CHECK(narrowed.surely.empty());
+    CHECK(narrowed.possibly == all);
+    CHECK(rules(narrowed.allows) == std::vector<std::string>{"a"});
+
+    const Passage denied = pass(rule("a", 200), rule("a", 200).deny().updating());
+    CHECK(denied.possibly == all);
+    const Passage allowed = pass(rule("a", 200).deny(), rule("a", 200).updating());
+    CHECK(allowed.surely.empty());
+    CHECK(allowed.possibly == all);
+    const Passage renumbered = pass(rule("a", 200).from({"198.51.100.7"}).deny(),
+                                    rule("a", 4000).from({"198.51.100.7"}).deny().updating());
+    CHECK(renumbered.possibly.empty());
+
+    NsgState with_another = read_of("nsg-web", {rule("a", 4000).deny().updating(), rule("b", 300)});
+    const NsgState first =
+        read_of("nsg-web", {rule("a", 200).from({"198.51.100.7"}).deny(), rule("b", 300)});
+    carry_former(with_another, &first);
+    const Passage stopped = through(with_another, topology, way, ssh_from("198.51.100.0/24"));
+    CHECK(stopped.surely == all - one);  // the old deny stood in front, and may stand there still
+    CHECK(stopped.possibly == all);
+}
+
+TEST_CASE("what a rule said before is carried from read to read until its write has ended") {
+    const SecurityRule open = rule("Tf-1", 200);
+    const SecurityRule narrow = rule("Tf-1", 200).from({"198.51.100.7"}).updating();
+    const SecurityRule shut = rule("tf-1", 200).deny().updating();
+    const SecurityRule settled = rule("tf-1", 200).deny();
+    NsgState read = read_of("nsg-web", {open});
+    const auto next = [&](std::vector<SecurityRule> list) {
+        NsgState later = read_of("nsg-web", std::move(list));
+        later.read_sent = read.read_sent + seconds(60);
+        carry_former(later, &read);
+        read = std::move(later);
+    };
+
+    next({open});
+    CHECK(read.former.empty());
+    next({narrow});
+    CHECK(read.former == std::vector{open});
+    next({shut});  // the narrow text may have come into force in between
+    CHECK(read.former == std::vector{narrow, open});
+    next({settled});
+    CHECK(read.former.empty());
+    next({});
+    next({narrow});  // new: there was nothing before
+    CHECK(read.former.empty());
+    CHECK(read.unsettled.empty());
+}
+
+TEST_CASE("what no near read tells of a rule that is being written may be anything") {
+    const Topology topology = TopologyBuilder().machine("web01", {"10.0.0.4"});
+    const Way way = way_to(topology);
+    NsgState first = read_of("nsg-web", {rule("a", 200).from({"203.0.113.1"}).updating()});
+    carry_former(first, nullptr);
+    CHECK(first.unsettled == std::vector<std::string>{"a"});
+    NsgState still = first;
+    carry_former(still, &first);
+    CHECK(still.unsettled == std::vector<std::string>{"a"});
+    const NsgState old = read_of("nsg-web", {rule("a", 200)});
+    NsgState late = first;
+    late.read_sent = old.read_sent + former_reach + seconds(1);
+    carry_former(late, &old);
+    CHECK(late.unsettled == std::vector<std::string>{"a"});
+
+    const Passage passage = through(late, topology, way, ssh_from("198.51.100.0/24"));
+    CHECK(passage.surely.empty());
+    CHECK(passage.possibly == AddressSet::of(cidr("198.51.100.0/24")));
+}
+
 TEST_CASE("VirtualNetwork is the network and its connected peers, or unresolved") {
     const Topology alone = TopologyBuilder().machine("web01", {"10.0.0.4"});
     const Topology peered = TopologyBuilder()
@@ -210,6 +294,31 @@ TEST_CASE("VirtualNetwork is the network and its connected peers, or unresolved"
           (own | AddressSet::of(cidr("10.9.0.0/16"))));
     CHECK(resolve(tag, unreadable, way_to(unreadable)).surely == own);
     CHECK(resolve(tag, unreadable, way_to(unreadable)).possibly == AddressSet::everything());
+}
+
+TEST_CASE(
+    "a peering without virtual network access is not in the tag; one that does not say may be") {
+    const auto peered = [](Known<bool> in_tag) {
+        return Topology(TopologyBuilder()
+                            .machine("web01", {"10.0.0.4"})
+                            .peered("hub", cidrs({"10.9.0.0/16"}), true, in_tag));
+    };
+    const Peer tag{.prefixes = {parse_prefix("VirtualNetwork")}};
+    const Address there = address("10.9.0.4");
+
+    const auto bounds = [&](Known<bool> in_tag) {
+        const Topology topology = peered(in_tag);
+        return resolve(tag, topology, way_to(topology));
+    };
+
+    CHECK(bounds(true).surely.contains(there));
+    CHECK_FALSE(bounds(false).possibly.contains(there));
+    CHECK_FALSE(bounds({}).surely.contains(there));
+    CHECK(bounds({}).possibly.contains(there));
+    // What is not inside may be outside, and the other way round.
+    const Topology apart = peered(false);
+    const Bounds internet = resolve({.prefixes = {parse_prefix("Internet")}}, apart, way_to(apart));
+    CHECK(internet.possibly.contains(there));
 }
 
 TEST_CASE("Internet is surely the public addresses outside the network, possibly all outside it") {
