@@ -190,6 +190,14 @@ TEST_CASE("a network is read with its subnets and peerings") {
     CHECK_FALSE(v.subnets.at(1).nsg);
     CHECK(v.peerings.at(0).connected);
     CHECK(v.peerings.at(0).remote_prefixes == std::vector{*Cidr::parse("10.9.0.0/16")});
+    CHECK_FALSE(v.peerings.at(0).in_tag);  // it does not say
+    for (const bool allowed : {true, false}) {
+        json told = network;
+        told["properties"]["virtualNetworkPeerings"][0]["properties"]["allowVirtualNetworkAccess"] =
+            allowed;
+        const auto again = decode_networks(json{{"value", {told}}}.dump());
+        CHECK(again->values.at(0).peerings.at(0).in_tag == Known(allowed));
+    }
 }
 
 TEST_CASE("a machine is read with its tags and interfaces") {

@@ -18,6 +18,14 @@ namespace sallyport::sim {
 using nlohmann::json;
 using testing::Random;
 
+/// Where tests are optimised they run at full size. Elsewhere, as under the sanitizers, what they
+/// do takes ten times as long, and a tenth must do.
+#ifdef __OPTIMIZE__
+inline constexpr bool at_full_size = true;
+#else
+inline constexpr bool at_full_size = false;
+#endif
+
 inline constexpr const char* subscription = "/subscriptions/00000000-0000-0000-0000-000000000000";
 inline const std::string group = std::string(subscription) + "/resourceGroups/rg";
 

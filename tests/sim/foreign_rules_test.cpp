@@ -17,13 +17,7 @@ using testing::at;
 
 namespace {
 
-// Without optimisation an operation takes ten times as long.
-// Fewer where nothing is optimised: there one operation takes ten times as long.
-#ifdef __OPTIMIZE__
-constexpr int operations = 10'000;
-#else
-constexpr int operations = 1'000;
-#endif
+constexpr int operations = at_full_size ? 10'000 : 1'000;
 
 constexpr const char* estate = R"(behaviour: {limits: Off}
 subscriptions:
