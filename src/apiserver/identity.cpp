@@ -82,7 +82,7 @@ std::optional<Identity> TokenTable::find(std::string_view authorization) const {
 Result<std::string> read_token_file(const std::string& path) {
     struct stat about {};
     if (stat(path.c_str(), &about) != 0)
-        return not_found(fmt::format("token file {}: {}", path, std::strerror(errno)));
+        return sallyport::not_found(fmt::format("token file {}: {}", path, std::strerror(errno)));
     if ((about.st_mode & 077) != 0)
         return invalid(
             fmt::format("token file {} may be read by others (mode {:04o}): chmod 600 it", path,

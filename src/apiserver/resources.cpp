@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::vector<std::string> texts(const Json& source, const char* name) {
+std::vector<std::string> texts_at(const Json& source, const char* name) {
     std::vector<std::string> list;
     if (!source.contains(name)) return list;
     for (const Json& item : source.at(name)) list.push_back(item.get<std::string>());
@@ -33,10 +33,10 @@ Column read_column(const Json& source) {
     column.priority = source.value("priority", 0);
     if (source.contains("count")) {
         column.source = Column::Source::count;
-        column.paths = texts(source, "count");
+        column.paths = texts_at(source, "count");
     } else if (source.contains("age")) {
         column.source = Column::Source::age;
-        column.paths = texts(source, "age");
+        column.paths = texts_at(source, "age");
     } else if (source.contains("object")) {
         column.source = Column::Source::object;
         column.paths = {source.at("object").get<std::string>()};
@@ -61,11 +61,11 @@ ResourceType read_builtin(const Json& source) {
     type.kind = source.at("kind").get<std::string>();
     type.list_kind = type.kind + "List";
     type.singular = source.at("singular").get<std::string>();
-    type.short_names = texts(source, "shortNames");
+    type.short_names = texts_at(source, "shortNames");
     type.namespaced = source.at("scope") == "Namespaced";
     type.has_status = source.value("status", false);
     type.has_name_column = source.value("nameColumn", true);
-    type.selectable_fields = texts(source, "selectableFields");
+    type.selectable_fields = texts_at(source, "selectableFields");
     for (const Json& column : source.at("columns")) type.columns.push_back(read_column(column));
     type.openapi = source.at("schema").dump();
     return type;
@@ -83,8 +83,8 @@ ResourceType read_custom(const Json& crd) {
     type.kind = names.at("kind").get<std::string>();
     type.list_kind = names.value("listKind", type.kind + "List");
     type.singular = names.value("singular", std::string());
-    type.short_names = texts(names, "shortNames");
-    type.categories = texts(names, "categories");
+    type.short_names = texts_at(names, "shortNames");
+    type.categories = texts_at(names, "categories");
     type.namespaced = spec.at("scope") == "Namespaced";
     type.has_status =
         version.contains("subresources") && version["subresources"].contains("status");

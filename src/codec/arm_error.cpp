@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t message_max = 1024;
+constexpr std::size_t arm_message_max = 1024;
 constexpr int details_depth_max = 5;
 constexpr seconds retry_after_max{3600};
 /// For a 429 that names no time; ARM's buckets refill within seconds (FACTS 1.7).
@@ -133,12 +133,12 @@ Verdict verdict_of_status(int status) {
 
 std::string short_text(std::string_view text) {
     std::string out;
-    for (const char c : text.substr(0, message_max)) {
+    for (const char c : text.substr(0, arm_message_max)) {
         const auto byte = static_cast<unsigned char>(c);
         out += byte < 0x20 || byte == 0x7F ? ' ' : c;
     }
     // Not to end inside a character, which JSON could not carry.
-    while (text.size() > message_max && !out.empty() &&
+    while (text.size() > arm_message_max && !out.empty() &&
            (static_cast<unsigned char>(out.back()) & 0x80U) != 0) {
         out.pop_back();
     }

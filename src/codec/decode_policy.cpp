@@ -12,7 +12,7 @@ constexpr seconds grant_duration_min{10};
 constexpr seconds approval_wait_max{30 * 24 * 3600};
 constexpr seconds retention_max{99999LL * 3600};
 constexpr std::size_t targets_max = 64;
-constexpr std::size_t ports_max = 32;
+constexpr std::size_t policy_ports_max = 32;
 constexpr std::size_t tags_max = 15;
 constexpr std::size_t exceptions_max = 32;
 constexpr std::size_t stages_max = 8;
@@ -70,7 +70,7 @@ void read_ports(const Field& field, NetworkPolicy& network) {
         }
         return;
     }
-    const std::vector<Field> items = field.items(ports_max);
+    const std::vector<Field> items = field.items(policy_ports_max);
     if (field.raw()->is_array() && field.raw()->empty()) {
         field.refuse("is empty; leave it out for the default ports 22, 3389, 5985 and 5986");
     }

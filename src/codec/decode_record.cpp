@@ -9,9 +9,9 @@ namespace {
 
 constexpr std::int64_t number_max = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t access_max = 256;
-constexpr std::size_t surfaces_max = 512;
-constexpr std::size_t writes_max = 64;
-constexpr std::size_t groups_max = 1024;
+constexpr std::size_t surfaces_read_max = 512;
+constexpr std::size_t writes_read_max = 64;
+constexpr std::size_t record_groups_max = 1024;
 constexpr std::size_t arm_id_max = 2048;
 constexpr seconds any_duration{99999LL * 3600};
 
@@ -83,7 +83,7 @@ void read_spec(const Field& spec, AccessRecord& record) {
     const Field requester = spec["requester"].required();
     record.requester = {.user = requester["user"].name(name_size_max),
                         .uid = requester["uid"].text().value_or(""),
-                        .groups = requester["groups"].texts(groups_max)};
+                        .groups = requester["groups"].texts(record_groups_max)};
     record.identity_source = requester["provenance"].text().value_or("");
     record.approvals = spec["approvals"].texts(names_max);
     record.decided_at = read_required_time(spec["decidedAt"]);
@@ -113,7 +113,7 @@ void read_status(const Field& status, AccessRecord& record) {
     record.opened_at = read_time(status["openedAt"]);
     record.closed_at = read_time(status["closedAt"]);
     record.end_reason = status["endReason"].text().value_or("");
-    for (const Field& item : status["surfaces"].items(surfaces_max)) {
+    for (const Field& item : status["surfaces"].items(surfaces_read_max)) {
         const auto nsg = read_id<NsgId>(item["key"]);
         if (!nsg) continue;
         RecordedRule rule{.nsg = *nsg};
@@ -125,7 +125,7 @@ void read_status(const Field& status, AccessRecord& record) {
         }
         rule.openings = read_count(item["openings"], std::numeric_limits<int>::max());
         rule.repairs = read_count(item["repairs"], std::numeric_limits<int>::max());
-        for (const Field& write : item["writes"].items(writes_max))
+        for (const Field& write : item["writes"].items(writes_read_max))
             rule.writes.push_back(read_write(write));
         rule.proof = item["proof"].text().value_or("");
         record.rules.push_back(std::move(rule));

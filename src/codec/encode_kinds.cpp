@@ -138,7 +138,7 @@ std::vector<WriteRecord> kept_writes(std::vector<WriteRecord> writes) {
     return writes;
 }
 
-json encode_rule(const RecordedRule& rule) {
+json encode_recorded_rule(const RecordedRule& rule) {
     json out = {{"key", rule.nsg.text()},
                 {"n", rule.n},
                 {"openings", rule.openings},
@@ -245,7 +245,7 @@ json encode_record_status(const AccessRecord& record) {
     put(out, "openingAt", record.opening_at);
     put(out, "openedAt", record.opened_at);
     put(out, "closedAt", record.closed_at);
-    put_list(out, "surfaces", list_of(record.rules, record_surfaces_max, encode_rule));
+    put_list(out, "surfaces", list_of(record.rules, record_surfaces_max, encode_recorded_rule));
     return out;
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string text_at(const Json& object, const char* name) {
+std::string text_under(const Json& object, const char* name) {
     const auto it = object.find(name);
     return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
 }
@@ -30,10 +30,10 @@ ObjectMeta meta_of(const Json& object) {
     if (!object.is_object()) return meta;
     const auto metadata = object.find("metadata");
     if (metadata == object.end() || !metadata->is_object()) return meta;
-    meta.key = {.ns = text_at(*metadata, "namespace"), .name = text_at(*metadata, "name")};
-    meta.uid = text_at(*metadata, "uid");
-    meta.resource_version = text_at(*metadata, "resourceVersion");
-    if (const auto deleted = parse_rfc3339(text_at(*metadata, "deletionTimestamp")))
+    meta.key = {.ns = text_under(*metadata, "namespace"), .name = text_under(*metadata, "name")};
+    meta.uid = text_under(*metadata, "uid");
+    meta.resource_version = text_under(*metadata, "resourceVersion");
+    if (const auto deleted = parse_rfc3339(text_under(*metadata, "deletionTimestamp")))
         meta.deleted = *deleted;
     const auto generation = metadata->find("generation");
     if (generation != metadata->end() && generation->is_number_integer())

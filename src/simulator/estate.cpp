@@ -20,9 +20,9 @@ using Problems = std::vector<EstateProblem>;
 enum Stage { groups, asgs, nsgs, rules, public_ips, vnets, nics, vms, locks, stages };
 
 /// Reads one estate; resources are collected by stage.
-class Reader {
+class EstateReader {
 public:
-    explicit Reader(Problems& problems) : problems_(problems) {}
+    explicit EstateReader(Problems& problems) : problems_(problems) {}
 
     Estate read(const YAML::Node& root) {
         {
@@ -369,7 +369,7 @@ Estate read_estate(std::string_view yaml, std::vector<EstateProblem>& problems) 
         problems.push_back({error.mark.line + 1, error.msg});
         return empty_estate();
     }
-    return Reader(problems).read(root);
+    return EstateReader(problems).read(root);
 }
 
 void build_estate(Core& core, const Estate& estate, std::vector<EstateProblem>& problems) {

@@ -9,9 +9,9 @@ namespace {
 
 /// Reads members of one JSON object and remembers the first that is wrong, so that a fault with a
 /// typing error is refused and not silently without effect.
-class Reader {
+class FaultReader {
 public:
-    Reader(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
+    FaultReader(const Json& object, std::string place) : object_(object), place_(std::move(place)) {
         if (!object.is_object()) fail("", "is not an object");
     }
 
@@ -77,7 +77,7 @@ private:
 };
 
 std::string read_operation(const Json& json, OperationEnd& end) {
-    Reader reader(json, "effect.operation");
+    FaultReader reader(json, "effect.operation");
     const std::string word = reader.text("end");
     if (word == "Failed") {
         end.kind = OperationEnd::Kind::fails;
@@ -105,7 +105,7 @@ std::string read_headers(const Json* json, Effect& effect) {
 }
 
 std::string read_effect(const Json& json, Effect& effect) {
-    Reader reader(json, "effect");
+    FaultReader reader(json, "effect");
     if (const auto status = reader.whole("status")) {
         if (*status < 200 || *status > 599) reader.fail("status", "is not from 200 to 599");
         effect.status = static_cast<int>(*status);
@@ -139,7 +139,7 @@ std::string read_effect(const Json& json, Effect& effect) {
 Result<Faults::Fault> Faults::read(const Json& document) {
     Fault fault;
     fault.document = document;
-    Reader reader(document, "fault");
+    FaultReader reader(document, "fault");
     fault.id = reader.text("id");
     fault.times = reader.whole("times");
     fault.skip = reader.whole("skip").value_or(0);
@@ -149,7 +149,7 @@ Result<Faults::Fault> Faults::read(const Json& document) {
     }
     std::string problem;
     if (const Json* match = reader.take("match")) {
-        Reader in(*match, "match");
+        FaultReader in(*match, "match");
         fault.method = in.pattern("method");
         fault.path = in.pattern("path");
         fault.operation = in.pattern("operation");

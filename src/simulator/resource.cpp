@@ -12,15 +12,16 @@ namespace {
 
 using Refusal = std::optional<http::Response>;
 
-http::Response bad(std::string_view code, const std::string& message) {
+http::Response refuse(std::string_view code, const std::string& message) {
     return arm_error(400, code, message, R"(,"details":[])");
 }
 
 http::Response missing_reference(const std::string& id, const std::string& by) {
-    return bad("InvalidResourceReference",
-               "Resource " + id + " referenced by resource " + by +
-                   " was not found. Please make sure that the referenced resource exists, and that "
-                   "both resources are in the same region.");
+    return refuse(
+        "InvalidResourceReference",
+        "Resource " + id + " referenced by resource " + by +
+            " was not found. Please make sure that the referenced resource exists, and that "
+            "both resources are in the same region.");
 }
 
 /// The id of `properties.key`, if it is given.
@@ -59,13 +60,13 @@ Refusal complete_vnet(Core& core, const Call& call, Resource& next) {
     const Json* prefixes = space ? member(*space, "addressPrefixes") : nullptr;
     if (!prefixes || !prefixes->is_array() || prefixes->empty()) {
         // unverified: code and wording.
-        return bad("InvalidRequestFormat", "Cannot parse the request: addressSpace.");
+        return refuse("InvalidRequestFormat", "Cannot parse the request: addressSpace.");
     }
     for (const Json& prefix : *prefixes) {
         if (prefix.is_string() && parse_prefix(prefix.get<std::string>())) continue;
-        return bad("InvalidCIDRNotation", "The address prefix " + dumped(prefix) +
-                                              " in virtual network " + next.id +
-                                              " has an invalid CIDR notation.");
+        return refuse("InvalidCIDRNotation", "The address prefix " + dumped(prefix) +
+                                                 " in virtual network " + next.id +
+                                                 " has an invalid CIDR notation.");
     }
     const std::string guid = text_at(next.properties, "resourceGuid");
     next.properties = {{"resourceGuid", guid.empty() ? core.random.guid() : guid},
@@ -151,14 +152,15 @@ Refusal complete_ip_config(Core& core, const Json& given, bool first, const Reso
             return prefix && prefix->contains(*parsed);
         })) {
         // unverified: code.
-        return bad("PrivateIPAddressNotInSubnet", "Private IP address " + address + " of " +
-                                                      nic.id + " does not belong to subnet " +
-                                                      subnet->id + ".");
+        return refuse("PrivateIPAddressNotInSubnet", "Private IP address " + address + " of " +
+                                                         nic.id + " does not belong to subnet " +
+                                                         subnet->id + ".");
     }
     if (is_taken(core, subnet->id, address, nic.id)) {
         // unverified: code.
-        return bad("PrivateIPAddressIsAllocated",
-                   "IP address " + address + " is already allocated in subnet " + subnet->id + ".");
+        return refuse(
+            "PrivateIPAddressIsAllocated",
+            "IP address " + address + " is already allocated in subnet " + subnet->id + ".");
     }
     Json out = {{"provisioningState", "Succeeded"},
                 {"privateIPAddress", address},
@@ -196,7 +198,7 @@ Refusal complete_nic(Core& core, const Call& call, Resource& next) {
     const Json* configs = member(given, "ipConfigurations");
     if (!configs || !configs->is_array() || configs->empty()) {
         // unverified: code and wording.
-        return bad("InvalidRequestFormat", "Cannot parse the request: ipConfigurations.");
+        return refuse("InvalidRequestFormat", "Cannot parse the request: ipConfigurations.");
     }
     const Json vm = next.properties.value("virtualMachine", Json());
     const Json primary = next.properties.value("primary", Json());
@@ -280,8 +282,8 @@ Refusal complete_vm(Core& core, const Call& call, Resource& next) {
             const std::string owner = reference(known->properties, "virtualMachine");
             if (owner.empty() || equals_ignoring_case(owner, next.id)) continue;
             // unverified: code.
-            return bad("NicInUse", "Network Interface " + known->id +
-                                       " is used by existing resource " + owner + ".");
+            return refuse("NicInUse", "Network Interface " + known->id +
+                                          " is used by existing resource " + owner + ".");
         }
     }
     complete_machine(properties);
@@ -301,7 +303,7 @@ Refusal complete_vm(Core& core, const Call& call, Resource& next) {
 Refusal complete_subnet(Core& core, const Json& properties, Resource& subnet,
                         const Resource& vnet) {
     if (!is_valid_name(subnet.name))
-        return bad("InvalidResourceName", "Resource name " + subnet.name + " is invalid.");
+        return refuse("InvalidResourceName", "Resource name " + subnet.name + " is invalid.");
     const std::vector<std::string> prefixes = prefixes_of_subnet(properties);
     const Json* space = member(vnet.properties, "addressSpace");
     const bool good =
@@ -310,11 +312,11 @@ Refusal complete_subnet(Core& core, const Json& properties, Resource& subnet,
         });
     if (!good) {
         // unverified: code.
-        return bad("NetcfgSubnetRangeOutsideVnet",
-                   "Subnet '" + subnet.name +
-                       "' is not valid because its IP address range is outside the IP "
-                       "address range of virtual network '" +
-                       vnet.name + "'.");
+        return refuse("NetcfgSubnetRangeOutsideVnet",
+                      "Subnet '" + subnet.name +
+                          "' is not valid because its IP address range is outside the IP "
+                          "address range of virtual network '" +
+                          vnet.name + "'.");
     }
     Json out = Json::object();
     for (const char* key : {"addressPrefix", "addressPrefixes"}) {
@@ -355,12 +357,12 @@ void stamp(Resource& resource) {
     }
 }
 
-Refusal in_use(Core& core, const Resource& resource) {
+Refusal refuse(Core& core, const Resource& resource) {
     if (lower(resource.type) == nic_type) {
         if (const std::string vm = reference(resource.properties, "virtualMachine"); !vm.empty()) {
             // unverified: code.
-            return bad("NicInUse", "Network Interface " + resource.id +
-                                       " is used by existing resource " + vm + ".");
+            return refuse("NicInUse", "Network Interface " + resource.id +
+                                          " is used by existing resource " + vm + ".");
         }
     }
     const bool is_vnet = lower(resource.type) == vnet_type;
@@ -374,9 +376,9 @@ Refusal in_use(Core& core, const Resource& resource) {
                               equals_ignoring_case(reference(in, "subnet"), resource.id);
             if (!uses) continue;
             // unverified: one code for all kinds here.
-            refusal =
-                bad("InUseResourceCannotBeDeleted", "Resource " + resource.id + " is in use by " +
-                                                        nic.id + " and cannot be deleted.");
+            refusal = refuse(
+                "InUseResourceCannotBeDeleted",
+                "Resource " + resource.id + " is in use by " + nic.id + " and cannot be deleted.");
         }
     });
     return refusal;

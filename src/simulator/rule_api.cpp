@@ -134,7 +134,7 @@ http::Response read_rules(Core& core, const Call& call, const Nsg& nsg) {
 }
 
 /// A rule path whose NSG is not there: the method decides who complains.
-http::Response parent_missing(const Call& call) {
+http::Response group_missing(const Call& call) {
     const std::string& nsg = call.path.types[0].second;
     if (!call.is("PUT")) return resource_not_found(nsg_type_name, nsg, *call.path.group);
     // unverified: wording.
@@ -167,7 +167,7 @@ std::string rule_json(const Nsg& nsg, const Rule& rule) {
 http::Response answer_rule(Core& core, Call& call) {
     const std::string& name = call.path.types[0].second;
     Nsg* nsg = core.world.nsg(call.path.subscription, *call.path.group, name);
-    if (!nsg) return parent_missing(call);
+    if (!nsg) return group_missing(call);
     if (call.is("GET")) {
         if (!call.effect.stale_ms) return read_rules(core, call, *nsg);
         return read_rules(core, call, as_it_was(core, *nsg, *call.effect.stale_ms));

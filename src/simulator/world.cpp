@@ -29,7 +29,7 @@ IdParts parts_of(std::string_view id) {
     return parts;
 }
 
-bool is_below(std::string_view id, std::string_view scope) {
+bool lies_below(std::string_view id, std::string_view scope) {
     return id.size() >= scope.size() && id.substr(0, scope.size()) == scope &&
            (id.size() == scope.size() || id[scope.size()] == '/');
 }
@@ -101,7 +101,7 @@ const World::Uses& World::uses_of(std::string_view nsg_id) {
 const Lock* World::lock_against(std::string_view id, bool removal) const {
     const std::string key = lower(id);
     for (const auto& [scope, by_name] : locks) {
-        if (!is_below(key, scope)) continue;
+        if (!lies_below(key, scope)) continue;
         for (const auto& [name, lock] : by_name) {
             if (removal || lock.level == "ReadOnly") return &lock;
         }
@@ -113,7 +113,7 @@ const Lock* World::lock_within(std::string_view id) const {
     if (const Lock* above = lock_against(id, true)) return above;
     const std::string key = lower(id);
     for (const auto& [scope, by_name] : locks) {
-        if (is_below(scope, key) && !by_name.empty()) return &by_name.begin()->second;
+        if (lies_below(scope, key) && !by_name.empty()) return &by_name.begin()->second;
     }
     return nullptr;
 }

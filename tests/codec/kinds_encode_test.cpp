@@ -16,7 +16,7 @@ namespace {
 
 Timestamp at(std::string_view text) { return *parse_rfc3339(text); }
 
-const std::string nsg_id =
+const std::string web_nsg_id =
     "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Network/networkSecurityGroups/nsg1";
 
 Condition ready() {
@@ -66,7 +66,7 @@ AccessRecord record() {
     r.opened_at = at("2026-11-21T09:00:01Z");
     r.closed_at = at("2026-11-21T11:00:02Z");
     r.end_reason = "Expired";
-    RecordedRule rule{.nsg = *NsgId::parse(nsg_id)};
+    RecordedRule rule{.nsg = *NsgId::parse(web_nsg_id)};
     rule.content = "0123456789abcdef";
     rule.n = 3;
     rule.name = RuleName::of(*Owner::parse("k7f2m3qa"), r.grant_uid, 3).text();
@@ -120,7 +120,7 @@ GrantStatus grant_status() {
     s.opened_at = at("2026-11-21T09:00:01Z");
     s.expiration_time = at("2026-11-21T11:00:00Z");
     s.closed_at = at("2026-11-21T11:00:02Z");
-    s.surfaces = {{.id = nsg_id,
+    s.surfaces = {{.id = web_nsg_id,
                    .rule = "sp-k7f2m3qa-0-0",
                    .priority = 200,
                    .state = "Open",
@@ -278,7 +278,7 @@ TEST_CASE("every field that is written stands in the CRD, within its bounds") {
     GrantStatus grant = grant_status();
     grant.phase = grant.message = grant.requester = endless;
     grant.approved_by.assign(100, endless);
-    grant.surfaces.assign(1000, {.id = nsg_id,
+    grant.surfaces.assign(1000, {.id = web_nsg_id,
                                  .rule = endless,
                                  .state = endless,
                                  .proof = endless,

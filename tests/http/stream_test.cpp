@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Client {
+struct StreamClient {
     support::RealWorld world;
     http::CpprestNetwork network{world.loop, {.stream_buffer_max = 100'000}};
     std::unique_ptr<http::Transport> transport = network.transport({});
@@ -57,7 +57,7 @@ Task<void> read_for_ever(http::ByteStream& stream, int& pieces) {
 
 TEST_CASE("a stream gives bytes as they come, and an empty piece at its clean end") {
     Source source;
-    Client client;
+    StreamClient client;
     auto stream = client.open(source.server->origin());
     REQUIRE(stream.has_value());
     CHECK((*stream)->head().status == 200);
@@ -81,7 +81,7 @@ TEST_CASE("a stream that breaks, or falls silent, is unavailable after what had 
         c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n5\r\ntw");
     });
     Source silent;
-    Client client;
+    StreamClient client;
 
     auto broken = client.open(breaking.origin());
     REQUIRE(broken.has_value());
@@ -104,7 +104,7 @@ TEST_CASE("the head of a stream has a time limit of its own, and a refusal is a 
     RawServer mute([](RawServer::Connection& c) { c.wait_for_close(); });
     FunctionHandler gone([](const http::Request&) { return reply_text("expired", 410); });
     const auto server = serve_on_loopback(gone);
-    Client client;
+    StreamClient client;
 
     const auto late = client.open(mute.origin(), 20s, {.timeout = 50ms});
     REQUIRE_FALSE(late.has_value());
@@ -119,7 +119,7 @@ TEST_CASE("the head of a stream has a time limit of its own, and a refusal is a 
 
 TEST_CASE("a destroyed stream closes its connection, also while somebody waits for it") {
     Source source;
-    Client client;
+    StreamClient client;
     {
         auto stream = client.open(source.server->origin());
         REQUIRE(stream.has_value());
@@ -141,7 +141,7 @@ TEST_CASE("a destroyed stream closes its connection, also while somebody waits f
 
 TEST_CASE("a stream that nobody reads stops reading its socket, and goes on where it stopped") {
     Source source;
-    Client client;
+    StreamClient client;
     auto stream = client.open(source.server->origin());
     REQUIRE(stream.has_value());
     for (int i = 0; i < 64; ++i)
@@ -170,7 +170,7 @@ TEST_CASE("a stream that nobody reads stops reading its socket, and goes on wher
 
 TEST_CASE("a hundred streams that are destroyed together leave nothing behind") {
     Source source;
-    Client client;
+    StreamClient client;
     std::vector<std::unique_ptr<http::ByteStream>> streams;
 
     for (int i = 0; i < 100; ++i) {

@@ -26,7 +26,7 @@ FunctionHandler hello() {
     return FunctionHandler([](const http::Request&) { return reply_text("hello"); });
 }
 
-struct Client {
+struct TlsClient {
     support::RealWorld world;
     http::CpprestNetwork network{world.loop};
 
@@ -41,7 +41,7 @@ struct Client {
 TEST_CASE("a server under the trusted authority is believed by address and by name") {
     const Authority authority;
     FunctionHandler handler = hello();
-    Client client;
+    TlsClient client;
     for (const char* listen : {"127.0.0.1:0", "localhost:0", "[::1]:0"}) {
         CAPTURE(listen);
         const auto server =
@@ -76,7 +76,7 @@ TEST_CASE(
         std::string ca;
         const char* message;
     };
-    Client client;
+    TlsClient client;
     for (const Row& row :
          {Row{"another authority", at("127.0.0.1", *server), other.made.ca_pem,
               "certificate verify failed"},
@@ -102,7 +102,7 @@ TEST_CASE("a client key that is not its certificate's is noticed before anything
     const Authority two;
     FunctionHandler handler = hello();
     const auto server = serve_on_loopback(handler, {.identity = one.made.identity});
-    Client client;
+    TlsClient client;
     const auto trust = [&](const std::string& cert, const Secret& key) {
         return http::Trust{
             .ca_pem = one.made.ca_pem, .client_cert_pem = cert, .client_key_pem = key};
@@ -126,7 +126,7 @@ TEST_CASE("a renewed certificate is shown to new connections while old ones go o
     const Authority two;
     FunctionHandler handler = hello();
     const auto server = serve_on_loopback(handler, {.identity = one.made.identity});
-    Client client;
+    TlsClient client;
     const auto old = client.network.transport({.ca_pem = one.made.ca_pem});
     CHECK(client.world.finish(old->send({.origin = server->origin()}, {})).has_value());
 
@@ -149,7 +149,7 @@ TEST_CASE("a stream and large bodies pass through TLS, and stopping cuts neither
         return reply;
     });
     const auto server = serve_on_loopback(handler, {.identity = authority.made.identity});
-    Client client;
+    TlsClient client;
     const auto transport = client.network.transport({.ca_pem = authority.made.ca_pem});
 
     const auto answer = client.world.finish(transport->send(
@@ -182,7 +182,7 @@ TEST_CASE("measured: small requests one after the other over TLS" * doctest::ski
     const Authority authority;
     FunctionHandler handler = hello();
     const auto server = serve_on_loopback(handler, {.identity = authority.made.identity});
-    Client client;
+    TlsClient client;
     const auto transport = client.network.transport({.ca_pem = authority.made.ca_pem});
     client.world.finish(send_many(*transport, server->origin(), 100));
 

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::string_view get = "GET /watch HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr std::string_view get_watch = "GET /watch HTTP/1.1\r\nHost: x\r\n\r\n";
 
 FunctionHandler streaming(const std::shared_ptr<Feed>& feed) {
     return FunctionHandler([feed](const http::Request&) {
@@ -31,7 +31,7 @@ TEST_CASE(
     const auto server = serve_on_loopback(handler);
     RawClient client(server->port());
 
-    client.send(get);
+    client.send(get_watch);
     const std::string head = client.read_until("\r\n\r\n");
     CHECK(head.find("Transfer-Encoding: chunked\r\n") != std::string::npos);
     CHECK(head.find("Content-Length") == std::string::npos);
@@ -45,7 +45,7 @@ TEST_CASE(
     CHECK(client.chunk().empty());
     CHECK(feed->wait_for_streams(0));
 
-    client.send(get);
+    client.send(get_watch);
     client.read_until("\r\n\r\n");
     feed->end();
     CHECK(client.chunk().empty());
@@ -57,7 +57,7 @@ TEST_CASE("a stream is destroyed when its client goes") {
     const auto server = serve_on_loopback(handler);
     {
         RawClient client(server->port());
-        client.send(get);
+        client.send(get_watch);
         client.read_until("\r\n\r\n");
         CHECK(feed->streams() == 1);
     }
@@ -86,7 +86,7 @@ TEST_CASE("a stream that nobody wakes is asked at least once a second") {
     const auto server = serve_on_loopback(handler);
     RawClient client(server->port());
 
-    client.send(get);
+    client.send(get_watch);
     client.read_until("\r\n\r\n");
 
     CHECK(client.chunk() == "timed out");
@@ -100,7 +100,7 @@ TEST_CASE(
     FunctionHandler handler = streaming(feed);
     const auto server = serve_on_loopback(handler, {.limits = {.write_gap_max = 200ms}});
     RawClient client(server->port());
-    client.send(get);
+    client.send(get_watch);
 
     const std::string megabyte(1 << 20, 'x');
     for (int i = 0; i < 64; ++i) feed->push(megabyte);
@@ -114,7 +114,7 @@ TEST_CASE("a client that reads slowly but steadily gets everything") {
     FunctionHandler handler = streaming(feed);
     const auto server = serve_on_loopback(handler);
     RawClient client(server->port());
-    client.send(get);
+    client.send(get_watch);
     client.read_until("\r\n\r\n");
 
     std::thread source([&] {
@@ -180,7 +180,7 @@ TEST_CASE("a stream that throws cuts the answer short, so that the client knows"
         serve_on_loopback(handler, {.on_failure = [&](std::string_view) { ++told; }});
     RawClient client(server->port());
 
-    client.send(get);
+    client.send(get_watch);
     client.read_until("\r\n\r\n");
 
     CHECK(client.read_to_end() == "5\r\nbegun\r\n");
@@ -207,7 +207,7 @@ TEST_CASE(
     RawClient too_slow(port);
     RawClient idle(port);
     CHECK(idle.exchange("GET / HTTP/1.1\r\nHost: x\r\n\r\n").second == "finished");
-    watch.send(get);
+    watch.send(get_watch);
     watch.read_until("\r\n\r\n");
     feed->push("one");
     CHECK(watch.chunk() == "one");
@@ -248,7 +248,7 @@ TEST_CASE("wakes from many threads while clients come and go do no harm") {
             CHECK(
                 feed->wait_for_streams(0));  // the one before could take what is meant for this one
             RawClient client(server->port());
-            client.send(get);
+            client.send(get_watch);
             client.read_until("\r\n\r\n");
             feed->push("x");
             CHECK(client.chunk() == "x");

@@ -11,9 +11,9 @@ using namespace std::chrono_literals;
 // What other people do to rules, policies and accounts while grants are open.
 namespace {
 
-const std::string policy_path =
+const std::string web_ssh_path =
     "/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh";
-const std::string account_path = "/apis/sallyport.dev/v1alpha1/cloudaccounts/prod";
+const std::string prod_path = "/apis/sallyport.dev/v1alpha1/cloudaccounts/prod";
 
 bool none_left(World& world) { return world.our_rules().empty(); }
 std::string rule_on(World& world, const std::string& nsg) {
@@ -111,13 +111,13 @@ TEST_CASE("a policy that no longer names the grant's source closes it within a s
     World world;
     start_ready(world);
     open_grant(world, "a", "1h");
-    patch(world, policy_path,
+    patch(world, web_ssh_path,
           {{"spec", {{"network", {{"sources", {{"within", {"198.51.103.0/24"}}}}}}}}});
     REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "PolicyNarrowed"; }, 60s));
     CHECK(none_left(world));
 
     // Widened again, it stays closed.
-    patch(world, policy_path,
+    patch(world, web_ssh_path,
           {{"spec", {{"network", {{"sources", {{"within", {"198.51.100.0/22"}}}}}}}}});
     world.run_for(2min);
     CHECK_TOLD(world, none_left(world));
@@ -130,7 +130,7 @@ TEST_CASE("a maximum that becomes shorter moves the end of an open grant earlier
     const Timestamp opened = world.now();
     open_grant(world, "a", "1h");
     const json ports = json::array({{{"port", 22}, {"protocol", "Tcp"}, {"maxDuration", "10m"}}});
-    patch(world, policy_path, {{"spec", {{"network", {{"ports", ports}}}}}});
+    patch(world, web_ssh_path, {{"spec", {{"network", {{"ports", ports}}}}}});
     world.run_for(5min);
     CHECK_TOLD(world, world.phase("a") == "Open");
     REQUIRE_TOLD(world, world.run_until([&] { return none_left(world); }, 11min));
@@ -143,7 +143,7 @@ TEST_CASE("a policy that is deleted ends its grants before it goes") {
     start_ready(world);
     const std::string foreign = world.foreign_rules();
     open_grant(world, "a", "1h");
-    world.remove(policy_path);
+    world.remove(web_ssh_path);
     CHECK_FALSE(world.policy("web-ssh").is_null());
     REQUIRE_TOLD(world, world.run_until([&] { return world.policy("web-ssh").is_null(); }, 2min));
     CHECK(none_left(world));
@@ -157,7 +157,7 @@ TEST_CASE("an account that is Paused or only observes opens nothing and closes w
         World world;
         start_ready(world);
         const Timestamp end = open_grant(world, "a", "1m");
-        patch(world, account_path, {{"spec", {{"mode", mode}}}});
+        patch(world, prod_path, {{"spec", {{"mode", mode}}}});
         world.run_for(2s);
         const std::size_t before = world.calls.size();
         ask(world, World::a_grant("b", "10m"));

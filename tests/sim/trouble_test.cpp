@@ -10,10 +10,10 @@ using namespace std::chrono_literals;
 namespace {
 
 void run_to(World& world, Timestamp time) { world.run_for(time - world.now()); }
-bool none_left(World& world) { return world.our_rules().empty(); }
+bool nothing_left(World& world) { return world.our_rules().empty(); }
 /// Until nothing of ours is left; gives how long after `end` that was.
 seconds closed_after(World& world, Timestamp end, std::chrono::nanoseconds at_most) {
-    REQUIRE_TOLD(world, world.run_until([&] { return none_left(world); }, at_most));
+    REQUIRE_TOLD(world, world.run_until([&] { return nothing_left(world); }, at_most));
     return world.now() - end;
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("a wall clock that jumps an hour ahead ends what is over by it, at onc
     // Back again: what has ended does not open, though its end lies ahead once more.
     world.time.clock.jump(-1h);
     world.run_for(5min);
-    CHECK_TOLD(world, none_left(world));
+    CHECK_TOLD(world, nothing_left(world));
     CHECK_FALSE(world.reaches(alice_at, "web01"));
     check_clean(world, foreign);
 }
@@ -196,7 +196,7 @@ TEST_CASE("under a delete lock an ended rule is made to match nothing, and goes 
     }
 
     REQUIRE(world.azure("DELETE", lock).status < 300);
-    REQUIRE_TOLD(world, world.run_until([&] { return none_left(world); }, 7min));
+    REQUIRE_TOLD(world, world.run_until([&] { return nothing_left(world); }, 7min));
     check_clean(world, foreign);
 }
 

@@ -9,7 +9,7 @@ namespace sallyport::access {
 namespace {
 
 /// One policy against one tenant; `limit` names where a limit comes from.
-struct Comparison {
+struct CeilingComparison {
     const JitPolicy& policy;
     const CloudAccount& account;
     const Tenant& tenant;
@@ -25,7 +25,7 @@ struct Comparison {
     }
 };
 
-void compare_kinds(const Comparison& c) {
+void compare_kinds(const CeilingComparison& c) {
     const auto& kinds = c.tenant.ceiling.kinds;
     if (kinds.empty() || std::ranges::find(kinds, "network") != kinds.end()) return;
     c.refuse(
@@ -35,7 +35,7 @@ void compare_kinds(const Comparison& c) {
                     list_text(kinds), c.limit("ceiling.kinds")));
 }
 
-void compare_scopes(const Comparison& c) {
+void compare_scopes(const CeilingComparison& c) {
     const auto& targets = c.policy.network.targets;
     const auto refuse = [&](std::size_t i, std::string_view field, const std::string& group) {
         c.refuse(
@@ -63,7 +63,7 @@ void compare_scopes(const Comparison& c) {
     }
 }
 
-void compare_ports(const Comparison& c) {
+void compare_ports(const CeilingComparison& c) {
     const Ceiling& ceiling = c.tenant.ceiling;
     const std::vector<PortRange> allowed = merged(ceiling.ports);
     const auto& ports = c.policy.network.ports;
@@ -91,7 +91,7 @@ void compare_ports(const Comparison& c) {
     }
 }
 
-void compare_widest(const Comparison& c, Family family, std::string_view field) {
+void compare_widest(const CeilingComparison& c, Family family, std::string_view field) {
     const SourceLimit& limit = *c.tenant.ceiling.sources;
     const int given = widest_of(c.policy.network.sources, family);
     const int most = widest_of(limit, family);
@@ -103,7 +103,7 @@ void compare_widest(const Comparison& c, Family family, std::string_view field) 
                  field, given, most, c.limit("ceiling.sources.widest"), most));
 }
 
-void compare_sources(const Comparison& c) {
+void compare_sources(const CeilingComparison& c) {
     if (!c.tenant.ceiling.sources) return;
     const SourceLimit& limit = *c.tenant.ceiling.sources;
     const AddressSet allowed = AddressSet::of(limit.within);
@@ -121,7 +121,7 @@ void compare_sources(const Comparison& c) {
     compare_widest(c, Family::v6, "ipv6");
 }
 
-void compare_approval(const Comparison& c) {
+void compare_approval(const CeilingComparison& c) {
     const Ceiling& ceiling = c.tenant.ceiling;
     if (c.policy.approval == ApprovalMode::automatic) {
         if (!ceiling.automatic_approval) {
@@ -158,7 +158,7 @@ void compare_approval(const Comparison& c) {
 std::vector<Problem> ceiling_problems(const JitPolicy& policy, const CloudAccount& account,
                                       const Tenant& tenant) {
     std::vector<Problem> problems;
-    const Comparison comparison{policy, account, tenant, problems};
+    const CeilingComparison comparison{policy, account, tenant, problems};
     compare_kinds(comparison);
     compare_scopes(comparison);
     compare_ports(comparison);

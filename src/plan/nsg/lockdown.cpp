@@ -10,7 +10,7 @@ namespace sallyport::nsg {
 namespace {
 
 /// One wanted rule of a lockdown, and the rule that stands for it or can be turned into it.
-struct Slot {
+struct LockdownSlot {
     std::string key;
     RuleContent content;
     const OwnRule* observed = nullptr;
@@ -36,11 +36,11 @@ public:
             remove_all();
         } else {
             name_slots();
-            for (Slot& slot : exceptions_) place_exception(slot);
-            for (Slot& slot : denies_) place_deny(slot);
+            for (LockdownSlot& slot : exceptions_) place_exception(slot);
+            for (LockdownSlot& slot : denies_) place_deny(slot);
             compare();
-            for (Slot& slot : exceptions_) settle_exception(slot);
-            for (Slot& slot : denies_) settle_deny(slot);
+            for (LockdownSlot& slot : exceptions_) settle_exception(slot);
+            for (LockdownSlot& slot : denies_) settle_deny(slot);
             take_back();
         }
         std::ranges::sort(verdict_.cuts);
@@ -71,25 +71,25 @@ private:
     void name_slots() {
         collect(claim_.exceptions, exceptions_);
         collect(claim_.denies, denies_);
-        for (std::vector<Slot>* slots : {&exceptions_, &denies_}) {
-            for (Slot& slot : *slots)
+        for (std::vector<LockdownSlot>* slots : {&exceptions_, &denies_}) {
+            for (LockdownSlot& slot : *slots)
                 take_rule(slot,
                           [&](const OwnRule& r) { return content_of(*r.rule) == slot.content; });
         }
         const auto is_deny = [](const OwnRule& r) { return r.rule->access == Access::deny; };
-        for (Slot& slot : denies_) {
+        for (LockdownSlot& slot : denies_) {
             take_rule(slot, [&](const OwnRule& r) {
                 return is_deny(r) && is_alike(*r.rule, slot.content);
             });
         }
-        for (Slot& slot : denies_) take_rule(slot, is_deny);
+        for (LockdownSlot& slot : denies_) take_rule(slot, is_deny);
         int next = 0;
         std::set<int> used;
         for (const OwnRule& mine : draft_.rules_of(uuid_)) used.insert(mine.name.n);
         // Names in flight are not passed over: the order is always the same, so they are ours
         // again.
-        for (std::vector<Slot>* slots : {&exceptions_, &denies_}) {
-            for (Slot& slot : *slots) {
+        for (std::vector<LockdownSlot>* slots : {&exceptions_, &denies_}) {
+            for (LockdownSlot& slot : *slots) {
                 if (slot.n < 0) {
                     while (used.contains(next)) ++next;
                     used.insert(next);
@@ -102,7 +102,8 @@ private:
         }
     }
 
-    static void collect(const std::vector<RuleContent>& contents, std::vector<Slot>& slots) {
+    static void collect(const std::vector<RuleContent>& contents,
+                        std::vector<LockdownSlot>& slots) {
         std::map<std::string, RuleContent> by_key;
         for (const RuleContent& content : contents)
             by_key.emplace(content_key(content), canonical(content));
@@ -111,7 +112,7 @@ private:
     }
 
     template <class Fits>
-    void take_rule(Slot& slot, Fits fits) {
+    void take_rule(LockdownSlot& slot, Fits fits) {
         if (slot.observed != nullptr) return;
         for (const OwnRule& mine : draft_.rules_of(uuid_)) {
             if (taken_.contains(mine.name.n) || !fits(mine)) continue;
@@ -134,14 +135,14 @@ private:
         return std::nullopt;
     }
 
-    bool keeps_number(const Slot& slot) const {
+    bool keeps_number(const LockdownSlot& slot) const {
         return slot.observed != nullptr && slot.observed->rule->direction == Direction::inbound &&
                band_.contains(slot.observed->rule->priority);
     }
 
     /// In a band exceptions take the lowest numbers and denies the highest; it is full when they
     /// meet.
-    void place_exception(Slot& slot) {
+    void place_exception(LockdownSlot& slot) {
         if (keeps_number(slot)) {
             slot.number = slot.observed->rule->priority;
         } else {
@@ -150,11 +151,11 @@ private:
         place(slot);
     }
 
-    void place_deny(Slot& slot) {
+    void place_deny(LockdownSlot& slot) {
         // A deny in front of an exception of its policy would cut what is excepted.
         const auto after_exceptions = [&](int number) {
             return std::ranges::none_of(
-                exceptions_, [&](const Slot& e) { return e.number && *e.number > number; });
+                exceptions_, [&](const LockdownSlot& e) { return e.number && *e.number > number; });
         };
         if (keeps_number(slot) && after_exceptions(slot.observed->rule->priority)) {
             slot.number = slot.observed->rule->priority;
@@ -164,7 +165,7 @@ private:
         place(slot);
     }
 
-    void place(Slot& slot) {
+    void place(LockdownSlot& slot) {
         if (slot.number) {
             draft_.numbers.take(*slot.number);
             (slot.content.access == Access::allow ? placed_exceptions_ : placed_denies_)
@@ -206,23 +207,23 @@ private:
 
     void compare() {
         verdict_.in_place = true;
-        for (std::vector<Slot>* slots : {&exceptions_, &denies_}) {
-            for (Slot& slot : *slots) {
+        for (std::vector<LockdownSlot>* slots : {&exceptions_, &denies_}) {
+            for (LockdownSlot& slot : *slots) {
                 slot.in_place = is_in_place(slot);
                 verdict_.in_place = verdict_.in_place && slot.in_place;
             }
         }
-        for (const Slot& slot : denies_) {
+        for (const LockdownSlot& slot : denies_) {
             for (std::string& cut : cuts_of(slot)) verdict_.cuts.push_back(std::move(cut));
         }
     }
 
-    bool is_in_place(const Slot& slot) const {
+    bool is_in_place(const LockdownSlot& slot) const {
         return slot.observed != nullptr && slot.number && difference_of(slot).empty() &&
                !draft_.is_in_flight(slot.name);
     }
 
-    std::string difference_of(const Slot& slot) const {
+    std::string difference_of(const LockdownSlot& slot) const {
         SecurityRule now = *slot.observed->rule;
         if (const auto content = content_of(now)) {
             now.source = content->source;
@@ -233,7 +234,7 @@ private:
         return difference(wanted_rule(slot), now);
     }
 
-    SecurityRule wanted_rule(const Slot& slot) const {
+    SecurityRule wanted_rule(const LockdownSlot& slot) const {
         const Mark mark{.owner = draft_.in.owner.text(),
                         .kind = MarkKind::policy,
                         .uid = claim_.uid,
@@ -244,7 +245,7 @@ private:
     }
 
     /// Foreign and default allows behind the deny that it would take something from.
-    std::vector<std::string> cuts_of(const Slot& slot) const {
+    std::vector<std::string> cuts_of(const LockdownSlot& slot) const {
         const SecurityRule deny = wanted_rule(slot);
         Peer excepted;
         for (const RuleContent& exception : claim_.exceptions) {
@@ -277,7 +278,7 @@ private:
     /// Only reported where the policy says `drift.closed: Report`, once there is something to
     /// differ from. A first lockdown is still being written while only its exceptions are there,
     /// or some of its denies and the policy was never Ready.
-    bool is_only_reported(const Slot& slot) {
+    bool is_only_reported(const LockdownSlot& slot) {
         const bool was_there = claim_.seen_in_place || (claim_.was_ready && has_a_deny());
         if (claim_.repair || !was_there) return false;
         draft_.find("LockdownDrift", "a rule of the lockdown is missing or differs", slot.name,
@@ -291,14 +292,14 @@ private:
         });
     }
 
-    void settle_exception(Slot& slot) {
+    void settle_exception(LockdownSlot& slot) {
         if (slot.in_place || !slot.number || slot.name.empty() || draft_.is_in_flight(slot.name))
             return;
         if (is_only_reported(slot)) return;
         write(slot);
     }
 
-    void settle_deny(Slot& slot) {
+    void settle_deny(LockdownSlot& slot) {
         if (slot.in_place || !slot.number || slot.name.empty() || draft_.is_in_flight(slot.name))
             return;
         if (is_only_reported(slot)) return;
@@ -309,13 +310,13 @@ private:
             }
             // The first deny waits until its exceptions are seen: else it cuts them for a while.
             const bool waits = std::ranges::any_of(
-                exceptions_, [](const Slot& e) { return !e.in_place && e.number; });
+                exceptions_, [](const LockdownSlot& e) { return !e.in_place && e.number; });
             if (!has_a_deny() && waits) return;
         }
         write(slot);
     }
 
-    void write(const Slot& slot) {
+    void write(const LockdownSlot& slot) {
         SecurityRule rule = wanted_rule(slot);
         const SecurityRule* before = slot.observed == nullptr ? nullptr : slot.observed->rule;
         if (!draft_.room.take(rule, before)) {
@@ -365,8 +366,8 @@ private:
     const PolicyClaim& claim_;
     std::string uuid_;
     Band band_;
-    std::vector<Slot> exceptions_;
-    std::vector<Slot> denies_;
+    std::vector<LockdownSlot> exceptions_;
+    std::vector<LockdownSlot> denies_;
     std::set<int> taken_;  ///< n of the rules that stand for something wanted
     std::set<int> placed_exceptions_;
     std::set<int> placed_denies_;

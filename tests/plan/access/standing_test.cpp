@@ -10,7 +10,7 @@ using namespace sallyport::example;
 
 namespace {
 
-struct Row {
+struct StandingRow {
     const char* why;
     std::function<void(World&)> change;
     const char* reasons;
@@ -28,8 +28,8 @@ std::string messages(const std::vector<access::Problem>& problems) {
     return text;
 }
 
-void judges(const std::vector<Row>& rows, const auto& judge) {
-    for (const Row& row : rows) {
+void judges(const std::vector<StandingRow>& rows, const auto& judge) {
+    for (const StandingRow& row : rows) {
         CAPTURE(row.why);
         World world;
         row.change(world);

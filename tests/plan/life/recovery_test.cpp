@@ -9,7 +9,7 @@ using namespace sallyport::example;
 
 namespace {
 
-Story opened() {
+Story an_open_story() {
     Story story;
     story.settle();
     REQUIRE(story.state() == "Ready=True/Open Active=True");
@@ -19,7 +19,7 @@ Story opened() {
 }  // namespace
 
 TEST_CASE("after a restart an opened record without pending writes has nothing in flight") {
-    Story story = opened();
+    Story story = an_open_story();
     story.restart();
     story.remove_object();
 
@@ -58,7 +58,7 @@ TEST_CASE("after a crash during the opening the hold stays until nothing can lan
 TEST_CASE(
     "a write of unknown end that lands after the closing is removed again, and the hold waits for "
     "it") {
-    Story story = opened();
+    Story story = an_open_story();
     story.record->rules[0].writes = {{.client_request_id = "r1", .started = story.now}};
     story.remove_object();
     story.settle();
@@ -80,7 +80,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an ended grant's object is deleted after its retention, unless a GitOps tool owns it") {
-    Story story = opened();
+    Story story = an_open_story();
     story.now = at("11:00:10");
     story.settle();
     story.pass(seconds{168 * 3600 - 1});

@@ -11,7 +11,7 @@ using namespace sallyport::testing;
 
 namespace {
 
-std::vector<std::string> told(const Plan& plan) {
+std::vector<std::string> told_with_priorities(const Plan& plan) {
     std::vector<std::string> lines;
     for (const Step& step : plan.steps) {
         lines.push_back(fmt::format("{} {} ({}) at {}", to_text(step.kind), to_text(step.effect),
@@ -20,7 +20,7 @@ std::vector<std::string> told(const Plan& plan) {
     return lines;
 }
 
-bool finds(const Plan& plan, std::string_view reason) {
+bool tells_of(const Plan& plan, std::string_view reason) {
     return std::ranges::any_of(plan.findings, [&](const Finding& f) { return f.reason == reason; });
 }
 
@@ -33,12 +33,13 @@ using Lines = std::vector<std::string>;
 TEST_CASE("a lockdown takes the highest free priority of its band") {
     const NsgState before = read_of("nsg-web", {rule("theirs", 4094)});
 
-    CHECK(told(nsg::plan(inputs(&before, {}, {policy("ssh")}))) ==
+    CHECK(told_with_priorities(nsg::plan(inputs(&before, {}, {policy("ssh")}))) ==
           Lines{"put closes (wanted) at 4093"});
 
     PolicyClaim above = policy("ssh");
     above.precedence = Precedence::above_existing;
-    CHECK(told(nsg::plan(inputs(&before, {}, {above}))) == Lines{"put closes (wanted) at 999"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&before, {}, {above}))) ==
+          Lines{"put closes (wanted) at 999"});
 }
 
 TEST_CASE("a lockdown that cuts something waits for its confirmation, and says what it cuts") {
@@ -50,15 +51,15 @@ TEST_CASE("a lockdown that cuts something waits for its confirmation, and says w
 
     const Plan waiting = nsg::plan(inputs(&before, {}, {ssh}));
 
-    CHECK(told(waiting).empty());
+    CHECK(told_with_priorities(waiting).empty());
     REQUIRE(waiting.policies.size() == 1);
     CHECK(waiting.policies[0].unconfirmed);
     CHECK(waiting.policies[0].cuts ==
           Lines{"AllowAzureLoadBalancerInBound", "AllowVnetInBound", "behind"});
-    CHECK(finds(waiting, "LockdownUnconfirmed"));
+    CHECK(tells_of(waiting, "LockdownUnconfirmed"));
 
     ssh.confirmed = true;
-    CHECK(told(nsg::plan(inputs(&before, {}, {ssh}))).size() == 1);
+    CHECK(told_with_priorities(nsg::plan(inputs(&before, {}, {ssh}))).size() == 1);
 }
 
 TEST_CASE("a lockdown that cuts nothing needs no confirmation") {
@@ -67,7 +68,8 @@ TEST_CASE("a lockdown that cuts nothing needs no confirmation") {
     ssh.denies = {content(rule("", 0).deny().from({"Internet"}).to({"10.0.0.4/32"}))};
     const NsgState before = read_of("nsg-web", {});
 
-    CHECK(told(nsg::plan(inputs(&before, {}, {ssh}))) == Lines{"put closes (wanted) at 4094"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&before, {}, {ssh}))) ==
+          Lines{"put closes (wanted) at 4094"});
 }
 
 TEST_CASE("above existing rules a lockdown also cuts the foreign rules behind it") {
@@ -89,8 +91,10 @@ TEST_CASE(
     const NsgState before = read_of("nsg-web", {});
     const NsgState excepted = read_of("nsg-web", {rule_of(ssh, 0, 3900, probe())});
 
-    CHECK(told(nsg::plan(inputs(&before, {}, {ssh}))) == Lines{"put opens (wanted) at 3900"});
-    CHECK(told(nsg::plan(inputs(&excepted, {}, {ssh}))) == Lines{"put closes (wanted) at 4094"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&before, {}, {ssh}))) ==
+          Lines{"put opens (wanted) at 3900"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&excepted, {}, {ssh}))) ==
+          Lines{"put closes (wanted) at 4094"});
 }
 
 TEST_CASE("a lockdown that was seen in place comes back at once, denies first") {
@@ -102,7 +106,8 @@ TEST_CASE("a lockdown that was seen in place comes back at once, denies first") 
 
     const Plan plan = nsg::plan(inputs(&robbed, {}, {ssh}));
 
-    CHECK(told(plan) == Lines{"put closes (missing) at 4094", "put opens (missing) at 3900"});
+    CHECK(told_with_priorities(plan) ==
+          Lines{"put closes (missing) at 4094", "put opens (missing) at 3900"});
 }
 
 TEST_CASE("a lockdown band is full when exceptions and denies meet") {
@@ -115,8 +120,8 @@ TEST_CASE("a lockdown band is full when exceptions and denies meet") {
 
     const Plan plan = nsg::plan(in);
 
-    CHECK(told(plan).empty());
-    CHECK(finds(plan, "BandFull"));
+    CHECK(told_with_priorities(plan).empty());
+    CHECK(tells_of(plan, "BandFull"));
 }
 
 TEST_CASE("drift of a lockdown is put right in place, without end") {
@@ -139,7 +144,7 @@ TEST_CASE("a policy that grows rewrites its deny, so that nothing is open in bet
 
     const Plan plan = nsg::plan(inputs(&before, {}, {ssh}));
 
-    CHECK(told(plan) == Lines{"put closes (drifted) at 4094"});
+    CHECK(told_with_priorities(plan) == Lines{"put closes (drifted) at 4094"});
     CHECK(plan.steps[0].rule.name == before.rules[0].name);
 }
 
@@ -149,7 +154,7 @@ TEST_CASE("a deny turned into an allow is taken away, and the deny comes back") 
     turned.access = Access::allow;
     const NsgState drifted = read_of("nsg-web", {turned});
 
-    CHECK(told(nsg::plan(inputs(&drifted, {}, {ssh}))) ==
+    CHECK(told_with_priorities(nsg::plan(inputs(&drifted, {}, {ssh}))) ==
           Lines{"remove closes (not wanted) at 4094", "put closes (wanted) at 4093"});
 }
 
@@ -161,9 +166,10 @@ TEST_CASE("where the policy says Report, differences are findings only") {
     const NsgState nothing = read_of("nsg-web", {});
 
     const Plan plan = nsg::plan(inputs(&drifted, {}, {ssh}));
-    CHECK(told(plan).empty());
-    CHECK(finds(plan, "LockdownDrift"));
-    CHECK(told(nsg::plan(inputs(&nothing, {}, {ssh}))).size() == 1);  // the first write is no drift
+    CHECK(told_with_priorities(plan).empty());
+    CHECK(tells_of(plan, "LockdownDrift"));
+    CHECK(told_with_priorities(nsg::plan(inputs(&nothing, {}, {ssh}))).size() ==
+          1);  // the first write is no drift
 }
 
 TEST_CASE("where the policy says Report, the first lockdown is written all the same, to its end") {
@@ -176,15 +182,17 @@ TEST_CASE("where the policy says Report, the first lockdown is written all the s
         return deny;
     }();
     const NsgState excepted = read_of("nsg-web", {rule_of(ssh, 0, 3900, probe())});
-    CHECK(told(nsg::plan(inputs(&excepted, {}, {ssh}))) == Lines{"put closes (wanted) at 4094"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&excepted, {}, {ssh}))) ==
+          Lines{"put closes (wanted) at 4094"});
 
     // One of its two denies has landed, and the policy was never Ready.
     ssh.denies.push_back(udp);
     const NsgState half =
         read_of("nsg-web", {rule_of(ssh, 0, 3900, probe()), rule_of(ssh, 1, 4094, deny_all())});
-    CHECK(told(nsg::plan(inputs(&half, {}, {ssh}))) == Lines{"put closes (wanted) at 4093"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&half, {}, {ssh}))) ==
+          Lines{"put closes (wanted) at 4093"});
     ssh.was_ready = true;
-    CHECK(told(nsg::plan(inputs(&half, {}, {ssh}))).empty());
+    CHECK(told_with_priorities(nsg::plan(inputs(&half, {}, {ssh}))).empty());
 }
 
 TEST_CASE("a deny is never removed because its policy is missing or unknown") {
@@ -197,10 +205,10 @@ TEST_CASE("a deny is never removed because its policy is missing or unknown") {
     in.policies_complete = false;
     const Plan unknown = nsg::plan(in);
 
-    CHECK(told(missing).empty());
-    CHECK(finds(missing, "OrphanLockdown"));
-    CHECK(told(unknown).empty());
-    CHECK_FALSE(finds(unknown, "OrphanLockdown"));
+    CHECK(told_with_priorities(missing).empty());
+    CHECK(tells_of(missing, "OrphanLockdown"));
+    CHECK(told_with_priorities(unknown).empty());
+    CHECK_FALSE(tells_of(unknown, "OrphanLockdown"));
 }
 
 TEST_CASE(
@@ -212,7 +220,7 @@ TEST_CASE(
 
     const Plan plan = nsg::plan(inputs(&closed, {}, {ssh}));
 
-    CHECK(told(plan) ==
+    CHECK(told_with_priorities(plan) ==
           Lines{"remove closes (policy removed) at 3900", "remove opens (policy removed) at 4094"});
     CHECK(allowed_steps(plan, Mode::observe).size() == 1);
 }
@@ -235,7 +243,8 @@ TEST_CASE("a lockdown counts as removed when a read shows no rule of it, or tomb
     CHECK(removed(&gone));
 
     // Its tombstones go when the lock does, with or without the policy.
-    CHECK(told(nsg::plan(inputs(&dead, {}))) == Lines{"remove neutral (tombstone) at 4094"});
+    CHECK(told_with_priorities(nsg::plan(inputs(&dead, {}))) ==
+          Lines{"remove neutral (tombstone) at 4094"});
 }
 
 TEST_CASE(
@@ -247,6 +256,6 @@ TEST_CASE(
 
     const Plan plan = nsg::plan(inputs(&closed, {}, {ssh}));
 
-    CHECK(told(plan) == Lines{"remove closes (not wanted) at 3900"});
-    CHECK(finds(plan, "OrphanLockdown"));
+    CHECK(told_with_priorities(plan) == Lines{"remove closes (not wanted) at 3900"});
+    CHECK(tells_of(plan, "OrphanLockdown"));
 }
