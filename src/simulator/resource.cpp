@@ -357,7 +357,7 @@ void stamp(Resource& resource) {
     }
 }
 
-Refusal refuse(Core& core, const Resource& resource) {
+Refusal in_use(Core& core, const Resource& resource) {
     if (lower(resource.type) == nic_type) {
         if (const std::string vm = reference(resource.properties, "virtualMachine"); !vm.empty()) {
             // unverified: code.
