@@ -249,8 +249,9 @@ Task<Result<AcceptedWrite>> ArmGateway::put_rule(NsgId nsg, SecurityRule rule,
     const Result<http::Response> answer = co_await client_.send(std::move(call));
     if (!answer) co_return Error(answer.error()).context(what);
     AcceptedWrite write = accepted(*answer);
-    if (!write.operation_url.empty()) co_return write;
     const Result<SecurityRule> stored = codec::decode_rule(answer->body);
+    if (stored) write.stored = *stored;
+    if (!write.operation_url.empty()) co_return write;
     const OperationStatus status =
         stored ? status_of_resource(stored->provisioning_state) : OperationStatus::running;
     if (status == OperationStatus::failed || status == OperationStatus::canceled) {

@@ -168,6 +168,12 @@ json object_of(Kind kind, const ObjectMeta& meta, json spec) {
 json encode_status(const AccountStatus& status) {
     json out = {{"observedGeneration", status.observed_generation}};
     put(out, "owner", status.owner, 8);
+    put(out, "message", status.message, message_max);
+    if (status.coverage) {
+        out["coverage"] = {{"configured", status.coverage->configured},
+                           {"notConfigured", status.coverage->not_configured},
+                           {"unsupported", status.coverage->unsupported}};
+    }
     put(out, "lastSweep", status.last_sweep);
     out["surfaces"] = status.surfaces;
     put_list(out, "conditions", list_of(status.conditions, conditions_max, encode_condition));

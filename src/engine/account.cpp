@@ -311,7 +311,18 @@ Task<Result<void>> Account::sweep() {
     const std::chrono::duration<double> took = services_.clock.steady_now() - started;
     services_.metrics.observe("sallyport_sweep_seconds", {}, took.count());
     if (first) co_return *std::move(first);
+    last_sweep_ = services_.clock.now();
     co_return Result<void>();
+}
+
+void Account::keep_sweep_time(AccountStatus& status) {
+    AccountStatus as_told = told_;
+    as_told.last_sweep = status.last_sweep;
+    if (as_told == status && told_.last_sweep) {
+        status.last_sweep = told_.last_sweep;
+    } else {
+        told_ = status;
+    }
 }
 
 void Account::note_trouble(std::optional<Error> error) {

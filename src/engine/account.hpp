@@ -54,6 +54,9 @@ public:
     bool swept() const { return swept_; }
     /// The spec as it is now was opened, and one sweep has worked as a whole since.
     bool current() const { return current_; }
+    std::optional<Timestamp> last_sweep() const { return last_sweep_; }
+    /// Puts the time of the last told status back where nothing else has changed since.
+    void keep_sweep_time(AccountStatus& status);
     /// NSGs that the last reads showed to exist.
     int surfaces() const;
     Lane& lane(const NsgId& nsg);
@@ -151,6 +154,8 @@ private:
     bool current_ = false;
     bool by_resource_group_ = false;  ///< the subscription could not be listed as a whole
     bool swept_ = false;
+    std::optional<Timestamp> last_sweep_;
+    AccountStatus told_;
     int failures_ = 0;  ///< sweeps in a row
     std::optional<Error> trouble_;
     Topology topology_;

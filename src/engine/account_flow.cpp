@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "base/text.hpp"
 #include "engine/engine.hpp"
 #include "plan/life/ends.hpp"
+#include "plan/path/reach.hpp"
 
 namespace sallyport::engine {
 namespace {
@@ -12,12 +15,33 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
+/// Whether a policy could close it: a network security group is on every way to it, or its ways are
+/// not known.
+bool can_be_covered(const Topology& topology, const VmId& machine) {
+    const Result<std::vector<path::Way>> ways = path::ways_to(topology, machine);
+    if (!ways) return true;
+    return std::ranges::none_of(*ways, [](const path::Way& way) { return way.nsgs.empty(); });
+}
+
+std::string advice_on(const Coverage& coverage) {
+    std::vector<std::string> parts;
+    if (coverage.not_configured > 0)
+        parts.push_back(
+            fmt::format("machines in scope that no JitPolicy names: {}", coverage.not_configured));
+    if (coverage.unsupported > 0)
+        parts.push_back(fmt::format(
+            "machines that none can close, since a way to them has no network security group: {}",
+            coverage.unsupported));
+    return join(parts, "; ");
+}
+
 /// An account's conditions: Stalled when its spec or its identity must change, Reconciling until
 /// the first sweep or while one fails for a while.
 AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
                                const Account& account) {
     AccountStatus status{.observed_generation = spec.meta.generation,
                          .owner = owner.text(),
+                         .last_sweep = account.last_sweep(),
                          .surfaces = account.surfaces()};
     const auto condition = [&](std::string type, Truth truth, const std::string& reason,
                                std::string message) {
@@ -79,6 +103,24 @@ std::optional<access::Problem> Engine::find_rival(const CloudAccount& spec) cons
                              spec.azure.subscription_id, other.meta.key.name)};
     });
     return rival;
+}
+
+std::optional<Coverage> Engine::coverage_of(const std::string& name, const Account& account) const {
+    const Topology& topology = account.topology();
+    if (!topology.machines) return std::nullopt;
+    std::set<VmId> named;
+    for (const auto& [uid, policy] : policies_) {
+        if (policy.account != name || !policy.standing || !policy.standing->problems.empty())
+            continue;
+        for (const ResolvedTarget& target : policy.standing->targets) named.insert(target.id);
+    }
+    Coverage coverage;
+    for (const VirtualMachine& machine : *topology.machines) {
+        ++(!can_be_covered(topology, machine.id) ? coverage.unsupported
+           : named.contains(machine.id)          ? coverage.configured
+                                                 : coverage.not_configured);
+    }
+    return coverage;
 }
 
 /// Whether a record may still need this account's credential: not closed, or a write may land yet.
@@ -145,6 +187,9 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
         done = co_await services_.store.set_hold(ref, spec.meta.uid, true);
     }
     AccountStatus status = describe_account(settings_.owner, spec, account);
+    status.coverage = coverage_of(name, account);
+    if (ready && status.coverage) status.message = advice_on(*status.coverage);
+    account.keep_sweep_time(status);
     Result<void> published =
         co_await services_.store.publish_account(name, spec.meta.uid, std::move(status));
     if (!done || (!published && published.error().kind != ErrorKind::not_found)) co_return 5s;

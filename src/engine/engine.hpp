@@ -133,6 +133,7 @@ private:
 
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
+    void forget_policy(const std::string& uid);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
     void judge_standing(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
                         Account& account);
@@ -154,6 +155,7 @@ private:
     Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
     std::optional<access::Problem> find_rival(const CloudAccount& spec) const;
     bool is_in_use(const std::string& account) const;
+    std::optional<Coverage> coverage_of(const std::string& name, const Account& account) const;
     std::optional<std::chrono::milliseconds> retire_account(const std::string& name);
 
     Services services_;

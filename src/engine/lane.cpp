@@ -220,6 +220,9 @@ void Lane::replan() {
             in.recorded_elsewhere.insert(step.uid);
     }
     if (!in.recorded_elsewhere.empty()) fresh = nsg::plan(in);
+    repairs_.forget_old(services_.clock.steady_now());
+    std::ranges::move(repairs_.findings(services_.clock.steady_now()),
+                      std::back_inserter(fresh.findings));
     std::set<std::string> changed;
     const auto note_changes = [&](const auto& before, const auto& after) {
         for (const auto& each : after) {
@@ -234,7 +237,22 @@ void Lane::replan() {
     note_changes(plan_.findings, fresh.findings);
     changed.erase("");
     plan_ = std::move(fresh);
+    forget_idle();
     if (!changed.empty()) host_.lane_changed(changed);
+}
+
+/// Refusals of what nobody wants any more, and the ends of writes that nobody asks after.
+void Lane::forget_idle() {
+    const SteadyTime now = services_.clock.steady_now();
+    std::set<std::string> wanted;
+    for (const nsg::Step& step : plan_.steps) wanted.insert(lower(step.rule.name));
+    std::erase_if(retries_, [&](const auto& each) {
+        return now >= each.second.not_before && !wanted.contains(each.first);
+    });
+    std::erase_if(last_write_ended_, [&](const auto& each) {
+        return now - each.second > 1h && !grants_.contains(each.first) &&
+               !policies_.contains(each.first);
+    });
 }
 
 /// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
@@ -245,10 +263,16 @@ const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
     return same ? &retry->second : nullptr;
 }
 
+/// When the next attempt at it is due.
+SteadyTime Lane::not_before(const nsg::Step& step) const {
+    const Retry* retry = find_retry(step);
+    return std::max(retry ? retry->not_before : SteadyTime{},
+                    repairs_.not_before(step, host_.account().sweep_interval));
+}
+
 bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
     const SteadyTime now = services_.clock.steady_now();
-    const Retry* retry = find_retry(step);
-    if (retry && now < retry->not_before) return false;
+    if (now < not_before(step)) return false;
     if (step.effect == WriteEffect::closes) {
         const int at_once = now < serial_until_ ? 1 : closings_at_once_max;
         return closings_running_ < at_once;
@@ -259,10 +283,13 @@ bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
 void Lane::start_startable() {
     if (!host_.gateway()) return;
     const std::vector<nsg::Step> steps = nsg::allowed_steps(plan_, host_.account().mode);
-    const bool closing_due =
-        closings_running_ > 0 || std::ranges::any_of(steps, [](const nsg::Step& s) {
-            return s.effect == WriteEffect::closes;
-        });
+    // Closings go first. One that was refused and waits for its next attempt holds nobody up: it
+    // may wait for a person.
+    const SteadyTime now = services_.clock.steady_now();
+    const auto is_urgent = [&](const nsg::Step& step) {
+        return step.effect == WriteEffect::closes && now >= not_before(step);
+    };
+    const bool closing_due = closings_running_ > 0 || std::ranges::any_of(steps, is_urgent);
     more_due_ = false;
     for (const nsg::Step& step : steps) {
         if (may_start(step, closing_due)) {
@@ -320,7 +347,7 @@ SteadyTime Lane::next_wake() const {
         if (time > now) next = std::min(next, time);
     };
     if (!plan_.steps.empty()) {
-        for (const auto& [name, retry] : retries_) sooner(retry.not_before);
+        for (const nsg::Step& step : plan_.steps) sooner(not_before(step));
         sooner(hold_off_until_);
         sooner(serial_until_);
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/budget.hpp"
+#include "engine/repairs.hpp"
 #include "engine/services.hpp"
 #include "plan/life/plan.hpp"
 #include "plan/nsg/plan.hpp"
@@ -110,6 +111,8 @@ private:
         WriteEffect effect = WriteEffect::neutral;
     };
 
+    SteadyTime not_before(const nsg::Step& step) const;
+    void forget_idle();
     nsg::Inputs inputs() const;
     nsg::Inputs inputs_without_claims() const;
     std::set<std::string> concerned(const NsgState& newer) const;
@@ -143,7 +146,8 @@ private:
     bool vanished_ = false;
     nsg::Plan plan_;
     std::multimap<std::string, Write> writes_;  ///< by folded rule name
-    std::map<std::string, Retry> retries_;      ///< by folded rule name
+    Repairs repairs_;
+    std::map<std::string, Retry> retries_;  ///< by folded rule name
     std::set<int> refused_priorities_;
     std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid
     SteadyTime locked_until_{};    ///< tombstones instead of removals until then

@@ -92,6 +92,8 @@ Task<Result<void>> Lane::write(const nsg::Step& step, WriteEnd& end) {
         co_return std::move(accepted).error();
     }
     end.operation_url = accepted->operation_url;
+    repairs_.written(step, accepted->stored ? &*accepted->stored : nullptr,
+                     services_.clock.steady_now());
     co_return co_await follow_operation(*std::move(accepted), urgency_of(step), end);
 }
 

@@ -25,6 +25,12 @@ std::vector<VmId> machines_of(const access::PolicyStanding& standing) {
     return machines;
 }
 
+/// What an account counts as covered by it.
+std::vector<VmId> targets_of(const Known<access::PolicyStanding>& standing) {
+    if (!standing || !standing->problems.empty()) return {};
+    return machines_of(*standing);
+}
+
 /// Deleted, with its grants ended: its lockdown goes, or stays without it.
 bool is_going(const JitPolicy& policy, const std::set<std::string>& active_grants) {
     return policy.meta.deleted && active_grants.empty();
@@ -288,7 +294,9 @@ void Engine::judge_ports(const std::string& uid, const PolicyEntry& entry, const
                   {closed  ? "Closed"
                    : known ? "Shadowed"
                            : "Unknown",
-                   closed  ? "nothing but this policy's grants and exceptions reaches its ports"
+                   closed ? "nothing but this policy's grants and exceptions reaches its ports, as "
+                            "far as network security groups decide (AdminRulesNotRead: security "
+                            "admin rules of a Virtual Network Manager stand above them)"
                    : known ? first
                            : "not every rule on the way to this policy's machines has been read"});
     if (status.message.empty() && !closed) status.message = first;
@@ -319,6 +327,20 @@ Task<Result<void>> Engine::settle_policy(std::string uid, JitPolicy policy) {
     co_return co_await services_.store.set_hold(ref, uid, false);
 }
 
+/// A policy that is gone ends its grants; its lockdown stays.
+void Engine::forget_policy(const std::string& uid) {
+    const auto found = policies_.find(uid);
+    const ObjectKey key = found->second.key;
+    told(untold_policies_, found->second.account, uid);
+    nudge_grants_of(key, uid);
+    if (Account* account = find_account(found->second.account)) {
+        for (const NsgId& nsg : found->second.claimed) account->lane(nsg).withdraw_policy(uid);
+    }
+    if (policy_uids_[key] == uid) policy_uids_.erase(key);
+    account_queue_.add(found->second.account);  // whose coverage is less now
+    policies_.erase(found);
+}
+
 Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const auto found = policies_.find(uid);
     if (found == policies_.end()) co_return std::nullopt;
@@ -335,13 +357,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
         co_return std::nullopt;
     }
     if (!stored || stored->meta.uid != uid) {
-        told(untold_policies_, found->second.account, uid);
-        nudge_grants_of(key, uid);  // a policy that is gone ends its grants; its lockdown stays
-        if (Account* account = find_account(found->second.account)) {
-            for (const NsgId& nsg : found->second.claimed) account->lane(nsg).withdraw_policy(uid);
-        }
-        if (policy_uids_[key] == uid) policy_uids_.erase(key);
-        policies_.erase(found);
+        forget_policy(uid);
         co_return std::nullopt;
     }
     const JitPolicy policy = *stored;
@@ -367,6 +383,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     entry.generation = policy.meta.generation;
     entry.deleting = policy.meta.deleted.has_value();
     if (changed) nudge_grants_of(key, uid);
+    if (targets_of(before) != targets_of(entry.standing)) account_queue_.add(policy.account);
 
     Result<void> settled = co_await settle_policy(uid, policy);
     Result<void> published;

@@ -82,8 +82,19 @@ Task<void> Records::write(std::string name) {
         co_await services_.loop.yield();  // what comes in the same turn shares one write
         std::vector<Pending> batch = std::exchange(pending_[name], {});
         if (batch.empty()) break;
-        const Result<void> done = co_await apply(name, batch);
+        Result<void> done = unavailable("the record's change failed by a bug");
+        std::exception_ptr bug;
+        try {
+            done = co_await apply(name, batch);
+        } catch (...) {
+            bug = std::current_exception();
+        }
         for (const Pending& each : batch) each.waiter.reply(done);
+        if (!bug) continue;
+        // Whoever comes next starts a new writer; nobody waits for this one.
+        for (const Pending& each : pending_[name]) each.waiter.reply(done);
+        pending_.erase(name);
+        std::rethrow_exception(bug);
     }
     pending_.erase(name);
 }

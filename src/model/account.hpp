@@ -87,10 +87,22 @@ struct CloudAccount {
     friend bool operator==(const CloudAccount&, const CloudAccount&) = default;
 };
 
+/// Machines in scope.
+struct Coverage {
+    int configured = 0;      ///< a policy names them
+    int not_configured = 0;  ///< none does
+    int unsupported = 0;     ///< none can: no NSG is on the way to them
+    friend bool operator==(const Coverage&, const Coverage&) = default;
+};
+
 struct AccountStatus {
     std::int64_t observed_generation = -1;
     std::vector<Condition> conditions = {};
+    std::string message = {};  ///< what to know or to do next
     std::string owner = {};
+    std::optional<Coverage> coverage = {};  ///< missing: the machines are not known
+    /// When all in scope was last read as a whole, as of the last change of the rest: a status that
+    /// is written for this alone would be written at every sweep.
     std::optional<Timestamp> last_sweep = {};
     int surfaces = 0;  ///< NSGs in scope
     friend bool operator==(const AccountStatus&, const AccountStatus&) = default;

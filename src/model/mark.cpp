@@ -145,6 +145,11 @@ std::optional<RuleName> RuleName::parse(std::string_view name) {
     return RuleName{std::string(owner), std::string(uuid), *n};
 }
 
+std::string_view RuleName::uuid_in(std::string_view name) {
+    constexpr std::size_t before = 3 + owner_size + 1;  // sp-<owner>-
+    return name.size() < before + uuid_size ? std::string_view() : name.substr(before, uuid_size);
+}
+
 std::string RuleName::text() const { return "sp-" + owner + "-" + uuid + "-" + std::to_string(n); }
 
 bool RuleName::is_of(std::string_view uid) const { return uuid == rule_uuid(uid); }

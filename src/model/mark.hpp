@@ -58,6 +58,8 @@ struct RuleName {
 
     static RuleName of(const Owner& owner, std::string_view uid, int n);
     static std::optional<RuleName> parse(std::string_view name);
+    /// Where a name of ours has its UUID, as it is written; says nothing of the rest of the name.
+    static std::string_view uuid_in(std::string_view name);
     std::string text() const;
     bool is_of(std::string_view uid) const;  ///< whether the UUID is that uid's
     friend bool operator==(const RuleName&, const RuleName&) = default;

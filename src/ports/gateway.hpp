@@ -35,6 +35,8 @@ struct AcceptedWrite {
     std::string operation_url = {};
     std::string correlation_id = {};
     std::optional<seconds> retry_after = {};
+    /// Of a rule that was put: what Azure made of it, where the answer shows it.
+    std::optional<SecurityRule> stored = {};
 };
 
 enum class OperationStatus { running, succeeded, failed, canceled };

@@ -32,6 +32,7 @@ from wire import Wire
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS_P99_MS = 4176  # the best of three usual frameworks at the same task (docs/benchmarks.md)
 TARGET_P99_MS = 100
+WATCHED = 0.95  # seconds after an end
 
 
 class Bench:
@@ -341,14 +342,15 @@ class Bench:
         for (phase, message), names in said.items():
             print(f"  {len(names)} × {phase}: {message} ({names[0]})")
 
-    def measure_ends(self, what, end, count):
+    def watch(self, end):
+        try:
+            return Wire(int(self.azure.url.rsplit(":", 1)[1]), end + WATCHED)
+        except PermissionError:
+            return None  # only root sees the wire
+
+    def measure_ends(self, what, end, count, wire):
         """From the end to the first octets of each DELETE, as the kernel saw them leave, and to its
         arrival in azure-sim, which reads slowly while it stands back."""
-        wire = None
-        try:
-            wire = Wire(int(self.azure.url.rsplit(":", 1)[1]), end + 0.95)
-        except PermissionError:
-            self.row(f"{what}: when they left", "not measured", "only root sees the wire")
         while time.time() < end + 1:
             time.sleep(0.2)
         arrived, limit = [], time.time() + 60
@@ -365,7 +367,7 @@ class Bench:
             )
         if wire:
             # Polls come a second later at the earliest: what leaves before the last DELETE has
-            # arrived is DELETEs, but for a sweep that happens to run.
+            # arrived is DELETEs, but for sweeps, which a start is full of.
             left = [late for at in wire.times() if 0 <= (late := (at - end) * 1000) <= max(arrived)]
             late = left if len(left) >= count else left + [1e9] * (count - len(left))
             self.verdict(f"{what}: {count} ends, {len(left)} requests left", late)
@@ -410,7 +412,7 @@ class Bench:
         )
         self.row("seconds left until the ends", f"{end - time.time():.0f}")
         self.skip_lines()
-        self.measure_ends("steady", end, o.ends)
+        self.measure_ends("steady", end, o.ends, self.watch(end))
         self.wait(
             "closings verified", 60, lambda: self.metric("sallyport_overdue_grants").get("", 1) == 0
         )
@@ -420,9 +422,13 @@ class Bench:
             while time.time() < end_after_restart - o.restart_before:
                 time.sleep(0.05)
             self.controller.end(signal.SIGKILL)
+            wire = self.watch(end_after_restart)
             began = self.start_controller()
-            self.until_ready(began)
-            self.measure_ends(f"restarted {o.restart_before:g} s before", end_after_restart, half)
+            what = f"restarted {o.restart_before:g} s before"
+            with ThreadPoolExecutor(1) as pool:
+                ready = pool.submit(self.until_ready, began)
+                self.measure_ends(what, end_after_restart, half, wire)
+                ready.result()
             self.wait(
                 "closings verified",
                 60,

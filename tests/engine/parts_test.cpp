@@ -7,7 +7,9 @@
 #include "engine/deadlines.hpp"
 #include "engine/key_queue.hpp"
 #include "engine/preflight.hpp"
+#include "engine/repairs.hpp"
 #include "engine/retry.hpp"
+#include "support/builders.hpp"
 #include "support/simulated_time.hpp"
 
 using namespace sallyport;
@@ -101,6 +103,42 @@ TEST_CASE(
     ends.clear("a");
     CHECK(ends.oldest_overdue(nine + 12s) == 0s);
     CHECK(ends.size() == 0);
+}
+
+TEST_CASE("a rule that comes back changed the same way from two writes is Azure Policy's doing") {
+    nsg::Step step{
+        .kind = nsg::StepKind::put, .rule = testing::rule("sp-x", 200), .uid = "a", .content = "c"};
+    SecurityRule stored = step.rule;
+    stored.direction = Direction::outbound;
+    Repairs repairs;
+    const SteadyTime start{};
+
+    repairs.written(step, &stored, start);
+    CHECK(repairs.findings(start).empty());
+    CHECK(repairs.not_before(step, 60s) <= start);
+    repairs.written(step, &stored, start + 10s);
+
+    REQUIRE(repairs.findings(start + 10s).size() == 1);
+    CHECK(repairs.findings(start + 10s).front().reason == "MutatedByPolicy");
+    CHECK(repairs.findings(start + 10s).front().uid == "a");
+    CHECK(repairs.not_before(step, 60s) == start + 10s + 1h);
+    step.effect = WriteEffect::closes;
+    CHECK(repairs.not_before(step, 60s) == start + 70s);
+    step.kind = nsg::StepKind::remove;
+    CHECK(repairs.not_before(step, 60s) <= start);
+    repairs.forget_old(start + 10s + 1h);
+    CHECK(repairs.findings(start + 10s + 1h).empty());
+}
+
+TEST_CASE("a write that comes back as it was asked for, in another order, says nothing") {
+    nsg::Step step{.kind = nsg::StepKind::put,
+                   .rule = testing::rule("sp-x", 200).from({"10.0.0.0/8", "192.0.2.0/24"}),
+                   .uid = "a",
+                   .content = "c"};
+    SecurityRule stored = testing::rule("sp-x", 200).from({"192.0.2.0/24", "10.0.0.0/8"});
+    Repairs repairs;
+    for (int i = 0; i < 5; ++i) repairs.written(step, &stored, SteadyTime{});
+    CHECK(repairs.findings(SteadyTime{}).empty());
 }
 
 TEST_CASE("ends that are near are told ahead, and not those that have come") {

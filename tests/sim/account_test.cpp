@@ -32,6 +32,25 @@ bool claims_ready(World& world) {
 
 }  // namespace
 
+TEST_CASE("an account says which machines in its scope are covered, and when that was last read") {
+    World world;
+    start_ready(world);
+    const auto covered = [&](int configured, int not_configured) {
+        const json status = read_account(world).value("status", json());
+        return status.value("coverage", json()) == json{{"configured", configured},
+                                                        {"notConfigured", not_configured},
+                                                        {"unsupported", 0}} &&
+               status.contains("lastSweep");
+    };
+    REQUIRE_TOLD(world, world.run_until([&] { return covered(2, 0); }, 10s));
+    CHECK(read_account(world).at("status").value("message", "") == "");
+
+    world.remove("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh");
+    REQUIRE_TOLD(world, world.run_until([&] { return covered(0, 2); }, 70s));
+    CHECK(read_account(world).at("status").at("message") ==
+          "machines in scope that no JitPolicy names: 2");
+}
+
 TEST_CASE("an account says how many network security groups are in its scope") {
     World world;
     start_ready(world);

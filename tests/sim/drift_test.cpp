@@ -107,6 +107,33 @@ TEST_CASE("drift: a lockdown that is deleted is put back") {
     CHECK(world.log.errors == 0);
 }
 
+TEST_CASE("drift: a lockdown that somebody keeps deleting is called a fight, and still put back") {
+    World world;
+    start_ready(world);
+    const std::vector<std::string> lockdown = world.our_rules(false);
+    const auto is_back = [&] { return world.our_rules(false) == lockdown; };
+    const auto told = [&] { return says(world.get(policy_path), "Fight(unknown)"); };
+    const auto delete_one = [&] {
+        const auto slash = lockdown.front().find('/');
+        delete_rule(world, lockdown.front().substr(0, slash), lockdown.front().substr(slash + 1));
+        world.run_for(2s);
+        REQUIRE_FALSE(is_back());
+    };
+    for (int time = 0; time < 3; ++time) {
+        CHECK_FALSE(told());
+        delete_one();
+        REQUIRE_TOLD(world, world.run_until(is_back, 70s));
+        world.run_for(70s);
+    }
+    CHECK_TOLD(world, told());
+
+    delete_one();
+    REQUIRE_TOLD(world, world.run_until(is_back, 130s));
+    world.run_for(125min);
+    CHECK_FALSE(told());
+    CHECK(world.log.errors == 0);
+}
+
 TEST_CASE("a policy that no longer names the grant's source closes it within a sweep") {
     World world;
     start_ready(world);
