@@ -45,7 +45,9 @@ public:
         pthread_sigmask(SIG_BLOCK, &set_, nullptr);
         std::signal(SIGPIPE, SIG_IGN);
     }
-    ~Signals() {
+    ~Signals() { finish(); }
+    /// Afterwards `stop` is not running and never will: what it uses may go.
+    void finish() {
         if (!waiter_.joinable()) return;
         pthread_kill(waiter_.native_handle(), SIGTERM);
         waiter_.join();
@@ -225,6 +227,7 @@ int run(const Options& options, Signals& signals) {
                              {"version", std::string(SALLYPORT_VERSION)}});
         std::cout << "sallyport-controller ready " << plane->server->origin() << std::endl;
         loop.run();
+        signals.finish();  // it may still be inside the loop
         log.info("stopping");
     }
     (*health_server)->stop();

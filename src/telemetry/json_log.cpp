@@ -43,6 +43,11 @@ public:
             R"({"ts":"%Y-%m-%dT%H:%M:%S.%eZ",%v)", spdlog::pattern_time_type::utc, "\n"));
     }
 
+    /// The pool's thread, which formats with what belongs to the logger, ends first.
+    ~Writer() { pool_.reset(); }
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
     void write(Level level, std::string_view event, Fields fields) {
         if (level < least_) return;
         const std::size_t dropped = pool_->overrun_counter();
@@ -59,7 +64,7 @@ private:
     }
 
     const Level least_;
-    const std::shared_ptr<spdlog::details::thread_pool> pool_;
+    std::shared_ptr<spdlog::details::thread_pool> pool_;
     const std::shared_ptr<spdlog::async_logger> logger_;
     std::atomic<std::size_t> told_ = 0;
 };

@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # For tests: another build's programs, and ports that are free rather than well known.
 BUILD = Path(os.environ.get("SALLYPORT_BUILD", ROOT / "build"))
 FREE_PORTS = "SALLYPORT_FREE_PORTS" in os.environ
+# How many times longer programs may take that a sanitizer slows down. What is claimed stays.
+PATIENCE = float(os.environ.get("SALLYPORT_PATIENCE", 1))
 BIN = BUILD / "bin"
 KUBECTL = ROOT / "build/tools/bin/kubectl"
+REPORTS = "sanitizer"  # the thread sanitizer adds the number of the process
 
 
 def address(port):
@@ -58,13 +61,14 @@ class Trouble(Exception):
 
 def until(ask, seconds, what):
     """The first true answer of `ask`, or Trouble after so many seconds."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise Trouble(f"{what}: not within {seconds} s")
+            raise Trouble(f"{what}: not within {seconds:g} s")
         time.sleep(0.05)
 
 
@@ -157,6 +161,7 @@ class World:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
+                env={**os.environ, "TSAN_OPTIONS": self.thread_sanitizer_options()},
                 start_new_session=True,
                 preexec_fn=None if self.stays else die_with_parent,
             )
@@ -173,6 +178,17 @@ class World:
             return found
 
         until(ready, 20, f"{program} ready")
+
+    def thread_sanitizer_options(self):
+        """For programs of build/tsan: what it reports goes to files, and so is seen of a process
+        as well that was killed and has no exit code of its own."""
+        given = os.environ.get("TSAN_OPTIONS", "")
+        return f"{given}:log_path={self.folder}/{REPORTS}".lstrip(":")
+
+    def reports(self):
+        """What a sanitizer said of any process, the killed ones too."""
+        for path in sorted(self.folder.glob(f"{REPORTS}.*")):
+            yield f"a sanitizer's report, {path}:\n{path.read_text(errors='replace')[:2000]}"
 
     def write_tokens(self):
         self.tokens = {name: secrets.token_hex(16) for name in PEOPLE}
@@ -217,23 +233,23 @@ class World:
         process.wait()
 
     def stop(self):
-        """Ends both; says what did not end as it should: with 0, and (unless slowed down by a
-        sanitizer) within two seconds."""
+        """Ends both; says what did not end as it should: with 0, within two seconds (more if a
+        sanitizer slows it down), and without a sanitizer's report."""
         complaints = []
         begun = time.monotonic()
         for process in self.processes.values():
             process.terminate()
         for program, process in self.processes.items():
             try:
-                process.wait(10)
+                process.wait(10 * PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
             took = time.monotonic() - begun
-            if process.returncode != 0 or (took > 2 and "SALLYPORT_BUILD" not in os.environ):
+            if process.returncode != 0 or took > 2 * PATIENCE:
                 complaints.append(f"{program} ended with {process.returncode} after {took:.1f} s")
         self.processes = {}
-        return complaints
+        return complaints + list(self.reports())
 
 
 def example(name):

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <set>
@@ -286,6 +287,13 @@ private:
     std::set<std::string> paths_;         ///< of all that was ever created
 };
 
+/// How many calls one run goes on from the last: each is tried, but where a sanitizer slows all
+/// down.
+std::size_t stride() {
+    const char* every = std::getenv("SALLYPORT_CRASH_EVERY");
+    return every ? std::max<std::size_t>(1, std::strtoul(every, nullptr, 10)) : 1;
+}
+
 /// Every call in every way; and for every call one run in which the process that cleans up crashes
 /// as well, somewhere in its first calls.
 void crash_everywhere(const Script& script) {
@@ -304,7 +312,7 @@ void crash_everywhere(const Script& script) {
         ++runs;
         twice += run.crashes() > 1 ? 1 : 0;
     };
-    for (std::size_t call = first; call < calls; ++call) {
+    for (std::size_t call = first; call < calls; call += stride()) {
         const std::chrono::seconds down(1 + call % 5);
         for (const Way way : all_ways) run_with({{call, way, down}});
         const std::size_t later = 5 + call * 7 % 40;

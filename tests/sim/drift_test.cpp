@@ -112,7 +112,7 @@ TEST_CASE("drift: a lockdown that somebody keeps deleting is called a fight, and
     start_ready(world);
     const std::vector<std::string> lockdown = world.our_rules(false);
     const auto is_back = [&] { return world.our_rules(false) == lockdown; };
-    const auto told = [&] { return says(world.get(policy_path), "Fight(unknown)"); };
+    const auto told = [&] { return says(world.get(web_ssh_path), "Fight(unknown)"); };
     const auto delete_one = [&] {
         const auto slash = lockdown.front().find('/');
         delete_rule(world, lockdown.front().substr(0, slash), lockdown.front().substr(slash + 1));
