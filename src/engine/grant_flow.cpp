@@ -43,7 +43,8 @@ Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Ti
         rule->n = step.n;
         rule->priority = step.rule.priority;
         ++rule->openings;
-        if (step.repair) ++rule->repairs;
+        // Refused and tried again, it is the same putting back.
+        if (step.repair && r.opened_at && !life::is_under_repair(*rule)) ++rule->repairs;
         rule->writes.push_back(
             {.client_request_id = request_id, .effect = step.effect, .started = now});
         if (!r.opening_at) r.opening_at = now;

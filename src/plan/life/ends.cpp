@@ -258,13 +258,19 @@ std::optional<Ending> ending(const View& view, Timestamp now) {
     return std::nullopt;
 }
 
+bool is_under_repair(const RecordedRule& rule) {
+    return rule.repairs > 0 && !rule.writes.empty() && rule.writes.back().outcome != "Succeeded";
+}
+
 bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,
                   std::string_view rule) {
+    // What was never seen open, nobody has taken away: it was refused, or never came about.
+    if (!record.opened_at) return false;
     int repairs = 0;  // of a rule that was never put back
     for (const RecordedRule& recorded : record.rules) {
-        if (recorded.nsg == nsg && recorded.name == rule) {
-            repairs = std::max(repairs, recorded.repairs);
-        }
+        if (recorded.nsg != nsg || recorded.name != rule) continue;
+        if (is_under_repair(recorded)) return false;
+        repairs = std::max(repairs, recorded.repairs);
     }
     return repairs >= reopenings_of(policy);
 }

@@ -47,6 +47,8 @@ Timestamp end_now(const View& view);
 /// nullopt: the access is still owed. Requires a record.
 std::optional<Ending> ending(const View& view, Timestamp now);
 
+/// Its last putting back was refused, or nobody knows: a further try is the same putting back.
+bool is_under_repair(const RecordedRule& rule);
 /// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
 /// `policy` null: not known, or gone; the default holds.
 bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,

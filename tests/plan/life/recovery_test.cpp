@@ -153,6 +153,7 @@ TEST_CASE("a grant deleted during its opening goes as soon as its own writes hav
 
 TEST_CASE("a rule is put back three times, and not once where the policy ends what is taken away") {
     AccessRecord record;
+    record.opened_at = at("11:00:00");
     record.rules = {{.nsg = nsg_id("nsg-web"), .name = "sp-a", .repairs = 2},
                     {.nsg = nsg_id("nsg-subnet"), .name = "sp-a", .repairs = 3}};
     JitPolicy ends;
@@ -163,4 +164,19 @@ TEST_CASE("a rule is put back three times, and not once where the policy ends wh
     CHECK_FALSE(life::is_exhausted(record, nullptr, nsg_id("nsg-subnet"), "sp-b"));
     CHECK(life::is_exhausted(record, &ends, nsg_id("nsg-web"), "sp-a"));
     CHECK(life::is_exhausted(record, &ends, nsg_id("nsg-web"), "sp-b"));
+}
+
+TEST_CASE("refused and tried again, a rule is put back once; what was never open is not put back") {
+    AccessRecord record;
+    record.rules = {{.nsg = nsg_id("nsg-web"), .name = "sp-a", .repairs = 3}};
+    CHECK_FALSE(life::is_exhausted(record, nullptr, nsg_id("nsg-web"), "sp-a"));
+
+    record.opened_at = at("11:00:00");
+    for (const char* outcome : {"Failed", "Unknown", "NotSent", ""}) {
+        CAPTURE(outcome);
+        record.rules[0].writes = {{.client_request_id = "1", .outcome = outcome}};
+        CHECK_FALSE(life::is_exhausted(record, nullptr, nsg_id("nsg-web"), "sp-a"));
+    }
+    record.rules[0].writes.back().outcome = "Succeeded";
+    CHECK(life::is_exhausted(record, nullptr, nsg_id("nsg-web"), "sp-a"));
 }
