@@ -12,13 +12,6 @@ namespace sallyport::apiserver {
 
 namespace {
 
-http::Reply json_body(std::string body) {
-    http::Reply reply;
-    reply.response.headers.set("Content-Type", "application/json");
-    reply.response.body = std::move(body);
-    return reply;
-}
-
 std::optional<std::uint64_t> number(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -97,6 +90,13 @@ std::string list_body(const ResourceType& type, const Cache::Listing& listing,
 
 }  // namespace
 
+http::Reply json_reply(std::string body) {
+    http::Reply reply;
+    reply.response.headers.set("Content-Type", "application/json");
+    reply.response.body = std::move(body);
+    return reply;
+}
+
 Form accepted_form(std::string_view accept) {
     if (trimmed(accept).empty()) return Form::json;
     for (const std::string_view item : split(accept, ',')) {
@@ -119,9 +119,9 @@ Outcome<http::Reply> get(const Cache& cache, const ReadRequest& request) {
     if (request.form == Form::table) {
         TableOptions options;
         options.version = entry->version;
-        return json_body(table_of(request.type, {&entry, 1}, request.now, options));
+        return json_reply(table_of(request.type, {&entry, 1}, request.now, options));
     }
-    return json_body(*entry->text + "\n");
+    return json_reply(*entry->text + "\n");
 }
 
 Outcome<http::Reply> list(const Cache& cache, const ReadRequest& request) {
@@ -145,8 +145,8 @@ Outcome<http::Reply> list(const Cache& cache, const ReadRequest& request) {
         if (selectors->empty()) page.remaining = listing.remaining;
     }
     if (request.form == Form::table)
-        return json_body(table_of(request.type, listing.entries, request.now, page));
-    return json_body(list_body(request.type, listing, page));
+        return json_reply(table_of(request.type, listing.entries, request.now, page));
+    return json_reply(list_body(request.type, listing, page));
 }
 
 Outcome<http::Reply> watch_list(const std::shared_ptr<Cache>& cache, const ReadRequest& request) {
@@ -189,7 +189,7 @@ Outcome<http::Reply> watch_list(const std::shared_ptr<Cache>& cache, const ReadR
     if (!options.with_initial && !cache->since(*version, request.type, 1))
         return expired(
             fmt::format("too old resource version: {} ({})", *version, cache->version()));
-    http::Reply reply = json_body("");
+    http::Reply reply = json_reply("");
     reply.stream = watch(cache, std::move(options), request.now);
     return reply;
 }

@@ -22,6 +22,8 @@ struct ReadRequest {
     Timestamp now{};
 };
 
+http::Reply json_reply(std::string body);
+
 /// Answers to GET. Lists are put together from stored texts; nothing is parsed unless a Table is
 /// asked.
 Outcome<http::Reply> get(const Cache& cache, const ReadRequest& request);

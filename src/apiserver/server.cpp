@@ -26,8 +26,6 @@ http::Reply text_reply(std::string_view media_type, std::string body) {
     return reply;
 }
 
-http::Reply json_reply(std::string body) { return text_reply("application/json", std::move(body)); }
-
 http::Reply reply_of(const Failure& failure) {
     http::Reply reply = json_reply(body_of(failure));
     reply.response.status = failure.code;

@@ -19,9 +19,6 @@ using namespace std::chrono_literals;
 /// ARM itself gives up on a provider after about 60 s (FACTS 1.1); half of it keeps a lane alive.
 constexpr std::chrono::milliseconds call_timeout = 30s;
 
-/// Connections made ahead. Each costs both sides about 1 ms of CPU, and memory for seconds.
-constexpr int prepared_max = 128;
-
 /// What is left for us, or for the subscription as a whole where the answer tells only that.
 void read_rate(const http::Headers& headers, std::string_view what, std::optional<int>& left) {
     for (const std::string_view scope : {"", "global-"}) {
@@ -105,9 +102,9 @@ Task<Result<http::Response>> ArmClient::send(Call call) {
 
 Task<void> ArmClient::prepare(int writes) {
     const http::Request probe{.method = "GET", .origin = origin_, .target = metadata_target()};
-    transport_.prepare(probe, std::min(writes, prepared_max));
-    const Result<Secret> token = co_await tokens_.token();
-    if (!token) co_return;  // the write will say so
+    transport_.prepare(probe, writes);
+    // Without one the write will say so.
+    static_cast<void>(co_await tokens_.token());
 }
 
 Task<Result<http::Response>> ArmClient::send_with(const Call& call, const Secret& token) {

@@ -19,7 +19,7 @@ constexpr auto jump_tolerance = 2s;
 constexpr std::chrono::microseconds ahead_of_looks = 500us;
 constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
 
-/// Connections rest for 10 s, and 64 handshakes for each of ten accounts take about 1 s of CPU.
+/// Connections rest for 10 s, and 1,000 handshakes take about 1 s of CPU.
 constexpr auto prepared_ahead = 5s;
 
 /// Closings are planned for so long before those that are planned leave. Each time others get a

@@ -244,11 +244,13 @@ void Lane::replan() {
 /// Refusals of what nobody wants any more, and the ends of writes that nobody asks after.
 void Lane::forget_idle() {
     const SteadyTime now = services_.clock.steady_now();
-    std::set<std::string> wanted;
-    for (const nsg::Step& step : plan_.steps) wanted.insert(lower(step.rule.name));
-    std::erase_if(retries_, [&](const auto& each) {
-        return now >= each.second.not_before && !wanted.contains(each.first);
-    });
+    if (!retries_.empty()) {
+        std::set<std::string> wanted;
+        for (const nsg::Step& step : plan_.steps) wanted.insert(lower(step.rule.name));
+        std::erase_if(retries_, [&](const auto& each) {
+            return now >= each.second.not_before && !wanted.contains(each.first);
+        });
+    }
     std::erase_if(last_write_ended_, [&](const auto& each) {
         return now - each.second > 1h && !grants_.contains(each.first) &&
                !policies_.contains(each.first);
@@ -257,6 +259,7 @@ void Lane::forget_idle() {
 
 /// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
 const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
+    if (retries_.empty()) return nullptr;
     const auto retry = retries_.find(lower(step.rule.name));
     const bool same = retry != retries_.end() && retry->second.content == step.content &&
                       retry->second.effect == step.effect;
@@ -347,7 +350,8 @@ SteadyTime Lane::next_wake() const {
         if (time > now) next = std::min(next, time);
     };
     if (!plan_.steps.empty()) {
-        for (const nsg::Step& step : plan_.steps) sooner(not_before(step));
+        for (const auto& [name, retry] : retries_) sooner(retry.not_before);
+        sooner(repairs_.next_after(now, host_.account().sweep_interval));
         sooner(hold_off_until_);
         sooner(serial_until_);
     }

@@ -8,26 +8,12 @@
 #include "plan/nsg/content.hpp"
 
 namespace sallyport::engine {
-namespace {
-
-/// In words; empty: as asked, if perhaps in another order.
-std::string change_of(const SecurityRule& asked, SecurityRule stored) {
-    const auto content = nsg::content_of(stored);
-    if (content && content == nsg::content_of(asked)) {
-        stored.source = asked.source;
-        stored.source_ports = asked.source_ports;
-        stored.destination = asked.destination;
-        stored.destination_ports = asked.destination_ports;
-    }
-    return difference(asked, stored);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void Repairs::written(const nsg::Step& step, const SecurityRule* stored, SteadyTime now) {
     if (step.kind != nsg::StepKind::put) return;
     const std::string name = lower(step.rule.name);
-    const std::string changed = stored ? change_of(step.rule, *stored) : std::string();
+    const std::string changed = stored ? nsg::change(step.rule, *stored) : std::string();
     if (!step.repair && changed.empty()) {
         rules_.erase(name);
         return;
@@ -48,7 +34,7 @@ void Repairs::written(const nsg::Step& step, const SecurityRule* stored, SteadyT
 
 SteadyTime Repairs::not_before(const nsg::Step& step,
                                std::chrono::milliseconds sweep_interval) const {
-    if (step.kind != nsg::StepKind::put) return {};
+    if (rules_.empty() || step.kind != nsg::StepKind::put) return {};
     const auto found = rules_.find(lower(step.rule.name));
     if (found == rules_.end() || found->second.content != step.content) return {};
     const bool closes = step.effect == WriteEffect::closes;
@@ -56,6 +42,17 @@ SteadyTime Repairs::not_before(const nsg::Step& step,
     if (is_mutated(found->second) || is_fight(found->second))
         return found->second.written + sweep_interval;
     return {};
+}
+
+SteadyTime Repairs::next_after(SteadyTime now, std::chrono::milliseconds sweep_interval) const {
+    SteadyTime next = SteadyTime::max();
+    for (const auto& [name, history] : rules_) {
+        if (!is_mutated(history) && !is_fight(history)) continue;
+        for (const SteadyTime due : {history.written + sweep_interval, history.written + reach}) {
+            if (due > now) next = std::min(next, due);
+        }
+    }
+    return next;
 }
 
 std::vector<nsg::Finding> Repairs::findings(SteadyTime now) const {

@@ -27,6 +27,10 @@ public:
     /// Removals never wait.
     SteadyTime not_before(const nsg::Step& step, std::chrono::milliseconds sweep_interval) const;
 
+    /// The first time after `now` at which something that waits here may be written; the last of
+    /// all times without any.
+    SteadyTime next_after(SteadyTime now, std::chrono::milliseconds sweep_interval) const;
+
     /// `Fight(unknown)` and `MutatedByPolicy`, as of now.
     std::vector<nsg::Finding> findings(SteadyTime now) const;
     void forget_old(SteadyTime now);

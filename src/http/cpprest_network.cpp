@@ -267,6 +267,7 @@ public:
     void prepare(const Request& probe, int connections) override {
         const auto client = client_of(probe.origin);
         if (!client) return;
+        connections = std::min(connections, static_cast<int>(limits_.requests_max));
         // What another call prepares counts, since both want the same.
         while (preparing_ < preparing_max && is_missing(**client, connections - 1)) {
             ++preparing_;

@@ -47,9 +47,9 @@ public:
     virtual Task<Result<std::unique_ptr<ByteStream>>> open(
         Request request, SendOptions options, std::chrono::milliseconds idle_limit) = 0;
     /// Tries to have `connections` at rest to the probe's origin for the next seconds, so that what
-    /// is sent then need not wait for TCP and TLS. Sends `probe` once on each new one, since a
-    /// connection cannot be made without a request; its answers are dropped. Nothing is told:
-    /// without them all works as before.
+    /// is sent then need not wait for TCP and TLS; no more than requests may be under way at once.
+    /// Sends `probe` once on each new one, since a connection cannot be made without a request; its
+    /// answers are dropped. Nothing is told: without them all works as before.
     virtual void prepare(const Request& probe, int connections) { (void)probe, (void)connections; }
 };
 

@@ -23,12 +23,6 @@ bool is_expired(const Error& error) {
     return error.status == 410 || error.code == "Expired" || error.code == "Gone";
 }
 
-std::string text_at(const Json& object, const char* name) {
-    if (!object.is_object()) return {};
-    const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 }  // namespace
 
 Task<void> Reflector::run() {

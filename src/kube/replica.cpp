@@ -8,11 +8,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string text_under(const Json& object, const char* name) {
-    const auto it = object.find(name);
-    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
 /// What nobody here reads and what is often the larger half of an object.
 void drop_ballast(Json& object) {
     const auto metadata = object.find("metadata");
@@ -25,15 +20,21 @@ void drop_ballast(Json& object) {
 
 }  // namespace
 
+std::string text_at(const Json& object, const char* name) {
+    if (!object.is_object()) return {};
+    const auto it = object.find(name);
+    return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
 ObjectMeta meta_of(const Json& object) {
     ObjectMeta meta;
     if (!object.is_object()) return meta;
     const auto metadata = object.find("metadata");
     if (metadata == object.end() || !metadata->is_object()) return meta;
-    meta.key = {.ns = text_under(*metadata, "namespace"), .name = text_under(*metadata, "name")};
-    meta.uid = text_under(*metadata, "uid");
-    meta.resource_version = text_under(*metadata, "resourceVersion");
-    if (const auto deleted = parse_rfc3339(text_under(*metadata, "deletionTimestamp")))
+    meta.key = {.ns = text_at(*metadata, "namespace"), .name = text_at(*metadata, "name")};
+    meta.uid = text_at(*metadata, "uid");
+    meta.resource_version = text_at(*metadata, "resourceVersion");
+    if (const auto deleted = parse_rfc3339(text_at(*metadata, "deletionTimestamp")))
         meta.deleted = *deleted;
     const auto generation = metadata->find("generation");
     if (generation != metadata->end() && generation->is_number_integer())

@@ -90,6 +90,8 @@ private:
     Notify notify_;
 };
 
+/// The text under this name; empty where there is none.
+std::string text_at(const nlohmann::json& object, const char* name);
 /// The part of an object's metadata that every object has; an empty name when there is none.
 ObjectMeta meta_of(const nlohmann::json& object);
 /// The object's status as compact JSON; empty without one.

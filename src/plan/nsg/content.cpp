@@ -70,6 +70,20 @@ std::optional<RuleContent> content_of(const SecurityRule& rule) {
                       .ports = rule.destination_ports});
 }
 
+std::string change(const SecurityRule& wanted, const SecurityRule& stored) {
+    std::string plain = difference(wanted, stored);
+    if (plain.empty()) return plain;
+    const auto asked = content_of(wanted);
+    const auto found = content_of(stored);
+    if (!asked || !found) return plain;
+    SecurityRule now = stored;
+    now.source_ports = wanted.source_ports;
+    if (found->source == asked->source) now.source = wanted.source;
+    if (found->destination == asked->destination) now.destination = wanted.destination;
+    if (found->ports == asked->ports) now.destination_ports = wanted.destination_ports;
+    return difference(wanted, now);
+}
+
 SecurityRule tombstone_of(const SecurityRule& rule) {
     return {.name = rule.name,
             .description = rule.description,

@@ -13,6 +13,10 @@ SecurityRule rule_of(const RuleContent& content, std::string name, const Mark& m
 std::optional<RuleContent> content_of(const SecurityRule& rule);
 RuleContent canonical(RuleContent content);
 
+/// Where `stored` differs from `wanted`, in words; empty: nowhere. The same said in another order
+/// (lists, ports) is the same.
+std::string change(const SecurityRule& wanted, const SecurityRule& stored);
+
 /// A rule that can match nothing stands in for one that may not be deleted (DESIGN 6): Deny,
 /// 192.0.2.1/32 to 192.0.2.1/32, port 1. Name, number and mark stay.
 SecurityRule tombstone_of(const SecurityRule& rule);

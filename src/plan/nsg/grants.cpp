@@ -226,16 +226,7 @@ private:
     }
 
     RuleState repair(const Slot& slot, SecurityRule rule) {
-        if (difference(rule, *slot.observed).empty()) return RuleState::present;
-        SecurityRule now = *slot.observed;
-        if (const auto content = content_of(now)) {
-            // The same said in another order is the same.
-            now.source = content->source;
-            now.source_ports = rule.source_ports;
-            now.destination = content->destination;
-            now.destination_ports = content->ports;
-        }
-        const std::string where = difference(rule, now);
+        const std::string where = change(rule, *slot.observed);
         if (where.empty()) return RuleState::present;
         const WriteEffect effect = effect_of(slot.observed, &rule);
         Cause cause = cause_of(slot, reasons::drifted, "drifted in " + where);

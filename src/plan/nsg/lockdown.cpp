@@ -224,14 +224,7 @@ private:
     }
 
     std::string difference_of(const LockdownSlot& slot) const {
-        SecurityRule now = *slot.observed->rule;
-        if (const auto content = content_of(now)) {
-            now.source = content->source;
-            now.source_ports = {PortRange::all()};
-            now.destination = content->destination;
-            now.destination_ports = content->ports;
-        }
-        return difference(wanted_rule(slot), now);
+        return change(wanted_rule(slot), *slot.observed->rule);
     }
 
     SecurityRule wanted_rule(const LockdownSlot& slot) const {
