@@ -1,3 +1,4 @@
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "codec/kinds.hpp"
@@ -10,6 +11,9 @@ constexpr std::size_t machines_max = 64;
 constexpr std::size_t ports_max = 32;
 constexpr std::size_t sources_max = 64;
 constexpr std::size_t groups_max = 1024;
+constexpr std::size_t told_list_max = 256;
+constexpr std::size_t told_text_max = 32768;
+constexpr std::int64_t generation_max = std::numeric_limits<std::int64_t>::max();
 constexpr seconds duration_max{99999LL * 3600};  // the policy's maximum is the limit that counts
 
 std::optional<std::vector<RequestedPort>> read_ports(const Field& field) {
@@ -67,7 +71,65 @@ void read_unsupported(const Field& spec, AccessGrant& grant) {
                    "spec.managedApplication is not supported yet; only network is");
 }
 
+Truth read_truth(const Field& field) {
+    return field.required().choice<Truth>(
+        {{"True", Truth::yes}, {"False", Truth::no}, {"Unknown", Truth::unknown}}, Truth::unknown);
+}
+
+Condition read_condition(const Field& item) {
+    return {
+        .type = item["type"].name(),
+        .status = read_truth(item["status"]),
+        .reason = item["reason"].text().value_or(""),
+        .message = item["message"].text(told_text_max).value_or(""),
+        .observed_generation = item["observedGeneration"].integer(0, generation_max).value_or(0),
+        .changed = read_time(item["lastTransitionTime"].required()).value_or(Timestamp())};
+}
+
+SurfaceStatus read_surface(const Field& item) {
+    SurfaceStatus surface{.id = item["id"].name(4096),
+                          .rule = item["rule"].text().value_or(""),
+                          .state = item["state"].text().value_or(""),
+                          .proof = item["proof"].text().value_or(""),
+                          .correlation_id = item["correlationId"].text().value_or("")};
+    if (const auto priority = item["priority"].integer(0, 65535))
+        surface.priority = static_cast<int>(*priority);
+    return surface;
+}
+
+Connection read_connection(const Field& item) {
+    const auto port = read_port(item["port"]);
+    return {.machine = item["virtualMachine"].text().value_or(""),
+            .port = port ? port->text() : "",
+            .protocol = item["protocol"].text().value_or(""),
+            .connect_to = item["connectTo"].text().value_or("")};
+}
+
 }  // namespace
+
+std::optional<GrantStatus> decode_grant_status(const nlohmann::json& object) {
+    Problems problems;
+    const Field field(object, problems);
+    GrantStatus status{
+        .observed_generation =
+            field["observedGeneration"].required().integer(0, generation_max).value_or(0),
+        .phase = field["phase"].text().value_or(""),
+        .message = field["message"].text(told_text_max).value_or(""),
+        .requester = field["requester"].text().value_or(""),
+        .approved_by = field["approvedBy"].texts(told_list_max),
+        .request_digest = field["request"]["digest"].text().value_or(""),
+        .opened_at = read_time(field["openedAt"]),
+        .expiration_time = read_time(field["expirationTime"]),
+        .closed_at = read_time(field["closedAt"])};
+    for (const Field& item : field["surfaces"].items(told_list_max))
+        status.surfaces.push_back(read_surface(item));
+    for (const Field& item : field["connections"].items(told_list_max))
+        status.connections.push_back(read_connection(item));
+    for (const Field& item : field["conditions"].items(told_list_max))
+        status.conditions.push_back(read_condition(item));
+    if (!problems.empty()) return std::nullopt;
+    return status;
+}
 
 std::optional<Identity> decode_stamp(std::string_view annotation) {
     const auto parsed = parse_json(annotation);

@@ -43,6 +43,9 @@ std::string encode_stamp(const Identity& identity);
 /// `metadata` alone, of any object.
 Result<ObjectMeta> decode_meta(const nlohmann::json& object);
 
+/// What an earlier process told, of a whole `status` object; nullopt: nothing that can be read.
+std::optional<GrantStatus> decode_grant_status(const nlohmann::json& status);
+
 // Whole `status` objects. Empty fields are left out.
 nlohmann::json encode_status(const AccountStatus& status);
 nlohmann::json encode_status(const PolicyStatus& status);

@@ -38,7 +38,8 @@ Account::Account(Services services, AccountHost& host, Owner owner, std::string 
       spec_(std::move(spec)),
       problems_(access::judge_account(spec_)),
       budget_(services.loop, services.clock),
-      ledger_(services, spec_.meta.key.name, std::move(writer)),
+      ledger_(services, spec_.meta.key.name, std::move(writer),
+              [this] { host_.account_changed(spec_.meta.key.name); }),
       wake_(services.loop),
       scope_(services.loop,
              on_bug(services.log, services.metrics, "account", spec_.meta.key.name)) {}
@@ -377,13 +378,8 @@ Task<void> Account::look() {
 Task<void> Account::run() {
     scope_.start(ledger_.run());
     scope_.start(expire());
-    for (bool was_blocked = true;;) {
+    for (;;) {
         co_await look();
-        // Whoever waits for the ledger is told, since nothing else changes when it is in order
-        // again.
-        const bool blocked = ledger_.blocked().has_value();
-        if (was_blocked && !blocked) host_.topology_changed(spec_.meta.key.name);
-        was_blocked = blocked;
         std::chrono::milliseconds pause = spec_.sweep_interval;
         if (trouble_) {
             const Attempt attempt = reaction_to(*trouble_, failures_++, Urgency::closing);

@@ -54,6 +54,9 @@ public:
     bool swept() const { return swept_; }
     /// The spec as it is now was opened, and one sweep has worked as a whole since.
     bool current() const { return current_; }
+    /// Since the start neither sweep nor ledger has answered or failed: what is not known is about
+    /// to become known.
+    bool settling() const { return !trouble_ && problems_.empty() && !(swept_ && ledger_.tried()); }
     std::optional<Timestamp> last_sweep() const { return last_sweep_; }
     /// Puts the time of the last told status back where nothing else has changed since.
     void keep_sweep_time(AccountStatus& status);

@@ -186,6 +186,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     if (ready && !spec.meta.held() && !spec.meta.deleted) {
         done = co_await services_.store.set_hold(ref, spec.meta.uid, true);
     }
+    // An earlier process told of it what this one is about to find out.
+    if (is_settling(name, account) && spec.meta.held()) co_return 30s;
     AccountStatus status = describe_account(settings_.owner, spec, account);
     status.coverage = coverage_of(name, account);
     if (ready && status.coverage) status.message = advice_on(*status.coverage);

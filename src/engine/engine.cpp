@@ -12,22 +12,11 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-/// How far the two clocks may drift apart between two ticks before it is called a jump.
-constexpr auto jump_tolerance = 2s;
-
-/// How long looks at keys stand back for each end that has come, and at most for all of a second.
-constexpr std::chrono::microseconds ahead_of_looks = 500us;
-constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
-
-/// Connections rest for 10 s, and 1,000 handshakes take about 1 s of CPU.
-constexpr auto prepared_ahead = 5s;
-
-/// Closings are planned for so long before those that are planned leave. Each time others get a
-/// turn as well, and after a start they have much to do.
-constexpr auto planned_at_once = 4ms;
-
 /// A policy that lanes and grants keep talking of is looked at this often; at once after a rest.
 constexpr auto policy_pause = 2s;
+
+/// From the start on, for what is told of before everything has been looked at.
+constexpr auto settling_max = 60s;
 
 constexpr Kind all_kinds[] = {Kind::account, Kind::policy, Kind::grant, Kind::record, Kind::ledger};
 
@@ -88,6 +77,7 @@ void Engine::start() {
 void Engine::lead() {
     if (leading_ || !services_.leadership.leads()) return;
     leading_ = true;
+    settled_at_ = services_.clock.steady_now() + settling_max;
     deadlines_ = {};
     for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_})
         scope_.start(queue->run_timers());
@@ -123,6 +113,14 @@ bool Engine::policies_complete(const std::string& account) const {
     return filled_ && !untold_policies_.contains(account);
 }
 
+/// Since the start not everything has been heard that will be heard at once, so that nothing new
+/// can be said of what an earlier process told. Bounded: what cannot be heard is told in the end.
+bool Engine::is_settling(const std::string& name, const Account& account) const {
+    if (account.settling()) return true;
+    const bool complete = grants_complete(name) && policies_complete(name);
+    return !complete && account.current() && services_.clock.steady_now() < settled_at_;
+}
+
 bool Engine::recorded_elsewhere(const std::string& account, const std::string& uid) const {
     const auto grant = grants_.find(uid);
     return grant != grants_.end() && grant->second.active && grant->second.account != account;
@@ -135,6 +133,7 @@ void Engine::told(std::map<std::string, std::set<std::string>>& untold, const st
     if (it == untold.end() || it->second.erase(uid) == 0 || !it->second.empty()) return;
     untold.erase(it);
     wake_lanes();
+    account_queue_.add(account);
     for (const auto& [policy, entry] : policies_) {
         if (entry.account == account) policy_queue_.add(policy);  // its proof waited for this
     }
@@ -374,119 +373,6 @@ Task<void> Engine::work(KeyQueue& queue,
         if (again)
             queue.add_at(key, services_.clock.steady_now() + std::min<milliseconds>(*again, 1h));
         co_await services_.loop.yield();
-    }
-}
-
-void Engine::tick(Timestamp now) {
-    services_.metrics.set("sallyport_overdue_seconds", {},
-                          static_cast<double>(deadlines_.oldest_overdue(now).count()));
-    services_.metrics.set("sallyport_overdue_grants", {},
-                          static_cast<double>(deadlines_.overdue(now)));
-    services_.metrics.set("sallyport_open_ends", {}, static_cast<double>(deadlines_.size()));
-    const std::chrono::duration<double> turn = services_.loop.take_longest_turn();
-    services_.metrics.set("sallyport_loop_turn_seconds_max", {}, turn.count());
-    const SteadyTime steady = services_.clock.steady_now();
-    if (last_tick_) {
-        const auto wall_passed = now - last_tick_->first;
-        const auto steady_passed = std::chrono::floor<seconds>(steady - last_tick_->second);
-        if (wall_passed - steady_passed > jump_tolerance ||
-            steady_passed - wall_passed > jump_tolerance) {
-            services_.metrics.increment("sallyport_clock_jumps_total");
-            services_.log.warn(
-                "clock.jumped",
-                {{"seconds", static_cast<std::int64_t>((wall_passed - steady_passed).count())}});
-            wake_lanes();
-            for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
-        }
-    }
-    last_tick_ = {now, steady};
-    if (leading_) watch_clock();
-}
-
-/// While the clocks are out of step nothing may open; an idle API server would not tell when they
-/// agree again, so it is asked.
-void Engine::watch_clock() {
-    const bool in_step = !nothing_opens(nullptr);
-    if (in_step != clock_in_step_) {
-        for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
-    }
-    clock_in_step_ = in_step;
-    const SteadyTime now = services_.clock.steady_now();
-    if (in_step || now - time_asked_ < 10s) return;
-    time_asked_ = now;
-    scope_.start(ask_time());
-}
-
-Task<void> Engine::ask_time() {
-    const auto answered = co_await services_.store.read_record("clock");  // any answer has a Date
-    if (!answered) services_.log.debug("clock.not_told", {{"error", answered.error().message}});
-}
-
-/// All due closings are handed over first, lane by lane; what they make others think of comes
-/// afterwards. The closings of a lane leave while those of the next are planned.
-Task<void> Engine::close_due(std::vector<std::string> uids) {
-    if (uids.empty()) co_return;
-    const auto ahead = static_cast<std::int64_t>(uids.size()) * ahead_of_looks;
-    looks_after_ = services_.clock.steady_now() + std::min(ahead, ahead_of_looks_max);
-    using Place = std::pair<std::string, NsgId>;  // an account's lane; it may go while this waits
-    std::map<Place, std::vector<std::string>> by_lane;
-    std::vector<Place> places;  // in order of their first end
-    for (const std::string& uid : uids) {
-        const auto entry = grants_.find(uid);
-        if (entry == grants_.end()) continue;
-        for (const NsgId& nsg : entry->second.claimed) {
-            Place place(entry->second.account, nsg);
-            std::vector<std::string>& due = by_lane[place];
-            if (due.empty()) places.push_back(std::move(place));
-            due.push_back(uid);
-        }
-    }
-    const auto lane_at = [&](const Place& place) {
-        Account* account = find_account(place.first);
-        return account ? account->find_lane(place.second) : nullptr;
-    };
-    for (const auto& [name, account] : accounts_) {
-        for (const auto& [id, lane] : account->lanes()) lane->stand_back(looks_after_);
-    }
-    SteadyTime since = services_.clock.steady_now();
-    for (const Place& place : places) {
-        if (Lane* lane = lane_at(place)) lane->close_due(by_lane[place]);
-        if (services_.clock.steady_now() - since < planned_at_once) continue;
-        co_await services_.loop.yield();
-        since = services_.clock.steady_now();
-    }
-    for (const std::string& uid : uids) {
-        if (grants_.contains(uid)) grant_queue_.add(uid);
-    }
-}
-
-/// Of the seconds before many ends, for tokens and connections: those would cost the closings more
-/// time than all else.
-void Engine::prepare_closings(Timestamp now) {
-    if (!services_.leadership.leads()) return;
-    std::map<std::string, int> by_account;
-    for (const std::string& uid : deadlines_.between(now, now + prepared_ahead)) {
-        const auto entry = grants_.find(uid);
-        if (entry != grants_.end() && !entry->second.claimed.empty())
-            by_account[entry->second.account] += static_cast<int>(entry->second.claimed.size());
-    }
-    for (const auto& [name, count] : by_account) {
-        if (Account* account = find_account(name)) account->prepare_closings(count);
-    }
-}
-
-Task<void> Engine::run_deadlines() {
-    std::optional<Timestamp> ticked;
-    for (;;) {
-        const Timestamp now = services_.clock.now();
-        co_await close_due(deadlines_.take_due(now));
-        if (ticked != now) {
-            tick(now);
-            prepare_closings(now);
-        }
-        ticked = now;
-        const Timestamp next = std::min(deadlines_.next().value_or(now + 1s), now + 1s);
-        co_await services_.clock.sleep_until_wall(next, 1s);
     }
 }
 

@@ -68,7 +68,9 @@ private:
         std::string policy_uid;
         std::string requester;
         std::set<NsgId> claimed;
-        GrantStatus published;
+        GrantStatus published;          ///< the last status told, perhaps by an earlier process
+        std::string published_version;  ///< the object's version that has it; empty: not known
+        bool status_seen = false;
         bool active = false;     ///< has a record that is not closed
         std::string counted_in;  ///< the account among whose active ones it was counted
         bool followed = false;   ///< this process created the record
@@ -89,6 +91,7 @@ private:
 
     // engine.cpp
     bool caches_filled() const;
+    bool is_settling(const std::string& name, const Account& account) const;
     void on_change(const ObjectRef& ref);
     void take_up(const ObjectRef& ref);
     void on_grant_change(const ObjectKey& key);
@@ -146,6 +149,7 @@ private:
                                Account& account) const;
     static std::optional<access::Problem> lockdown_missing(const std::string& uid,
                                                            PolicyEntry& entry, Account& account);
+    bool is_unsettled(const std::string& uid, Account* account) const;
     PolicyStatus describe(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
                           Account* account, const std::vector<access::Problem>& preflight);
     void judge_ports(const std::string& uid, const PolicyEntry& entry, const JitPolicy& policy,
@@ -174,6 +178,7 @@ private:
     /// Out of use. A look that was under way when it ended may still hold a reference.
     std::vector<std::unique_ptr<Account>> retired_;
     bool leading_ = false;
+    SteadyTime settled_at_{};
     bool filled_ = false;
     bool first_look_done_ = false;
     std::set<std::string> unlooked_;  ///< uids of records that nobody has looked at since the start

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -86,6 +87,10 @@ public:
     void close_due(const std::vector<std::string>& uids);
     /// Something may have changed: look again. Carries no meaning.
     void wake() { look_again(); }
+    bool plans() const { return changed_; }  ///< with what has changed since the last plan
+    bool has_verdict(const std::string& policy) const {
+        return std::ranges::any_of(plan_.policies, [&](const auto& v) { return v.uid == policy; });
+    }
 
     life::LaneReport report(const std::string& uid) const;
     const nsg::Plan& last_plan() const { return plan_; }

@@ -15,10 +15,12 @@ constexpr auto head_delay = 2s;
 
 }  // namespace
 
-Ledger::Ledger(Services services, std::string account, std::string writer)
+Ledger::Ledger(Services services, std::string account, std::string writer,
+               std::function<void()> changed)
     : services_(services),
       account_(std::move(account)),
       writer_(std::move(writer)),
+      changed_(std::move(changed)),
       wake_(services.loop) {}
 
 void Ledger::declare_metrics(Metrics& metrics) {
@@ -152,7 +154,11 @@ Task<void> Ledger::run() {
         }
         co_await services_.loop.yield();  // what comes in the same turn goes out together
         Result<void> done;
-        if (!loaded_) done = co_await load();
+        if (!loaded_) {
+            const std::optional<std::string> before = blocked_;
+            done = co_await load();
+            if (blocked_ != before || !tried()) changed_();
+        }
         std::vector<Pending> batch = std::exchange(pending_, {});
         const std::uint64_t first = tail_.seq + 1;
         bool urgent = false;

@@ -21,7 +21,9 @@ struct LedgerEvent {
 /// advance. Closings are noted, never waited for.
 class Ledger final {
 public:
-    Ledger(Services services, std::string account, std::string writer);
+    /// `changed`: whether it is in order may have changed; only ever puts keys in queues.
+    Ledger(Services services, std::string account, std::string writer,
+           std::function<void()> changed);
 
     /// Durable in the journal and under the head when it returns a value: the entry's seq.
     Task<Result<std::uint64_t>> commit(LedgerEvent event);
@@ -33,6 +35,8 @@ public:
     /// Why nothing may open through this account; nullopt: the ledger is in order.
     const std::optional<std::string>& blocked() const { return blocked_; }
     bool loaded() const { return loaded_; }
+    /// The first attempt to read it has ended, in whichever way.
+    bool tried() const { return loaded_ || failures_ > 0; }
 
     /// Reads tail and head, then writes for as long as it lives. Start it once.
     Task<void> run();
@@ -51,6 +55,7 @@ private:
     Services services_;
     std::string account_;
     std::string writer_;
+    std::function<void()> changed_;
     bool loaded_ = false;
     std::optional<std::string> blocked_ = "the ledger has not been read yet";
     JournalEntry tail_;

@@ -211,6 +211,18 @@ std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, 
     return missing;
 }
 
+/// Nothing can be said yet that an earlier look, or process, has not said better: what is about to
+/// be known makes this look again.
+bool Engine::is_unsettled(const std::string& uid, Account* account) const {
+    const PolicyEntry& entry = policies_.at(uid);
+    if (!account) return services_.store.account(entry.account) != nullptr;
+    if (is_settling(entry.account, *account)) return true;
+    return std::ranges::any_of(entry.claimed, [&](const NsgId& nsg) {
+        const Lane* lane = account->find_lane(nsg);
+        return lane && lane->plans() && !lane->has_verdict(uid);
+    });
+}
+
 PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
                               const JitPolicy& policy, Account* account,
                               const std::vector<access::Problem>& preflight) {
@@ -366,8 +378,10 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     Account* account = find_account(policy.account);
     const Known<access::PolicyStanding> before = found->second.standing;
     std::vector<access::Problem> preflight;
+    bool unsettled = is_unsettled(uid, account);
     if (account) {
         judge_standing(uid, found->second, policy, *account);
+        unsettled = is_unsettled(uid, account);
         std::set<std::string> groups;
         for (const NsgId& nsg : found->second.claimed) groups.emplace(nsg.id().resource_group());
         for (const std::string& group : groups) {
@@ -390,7 +404,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const bool stays = !is_going(policy, policies_[uid].active_grants) ||
                        (takes_lockdown_along(policy, policies_[uid].active_grants) &&
                         policy.meta.held() && removal_missing(uid, policies_[uid]));
-    if (stays) {
+    if (stays && !unsettled) {
         PolicyStatus status = describe(uid, policies_[uid], policy, account, preflight);
         published = co_await services_.store.publish_policy(key, uid, std::move(status));
         if (!published && published.error().kind == ErrorKind::not_found) published = {};
@@ -404,7 +418,8 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     policies_[uid].failures = 0;
     services_.metrics.increment("sallyport_looks_total", {"policy", "succeeded"});
     const bool waiting = !account && services_.clock.now() - policy.meta.created < 3min;
-    co_return waiting ? std::optional<milliseconds>(30s) : std::nullopt;
+    if (waiting || unsettled) co_return 30s;
+    co_return std::nullopt;
 }
 
 }  // namespace sallyport::engine

@@ -122,6 +122,13 @@ void KubeStore::each_record(const std::function<void(const AccessRecord&)>& visi
     records_.each(visit);
 }
 
+std::optional<GrantStatus> KubeStore::grant_status(const ObjectKey& key,
+                                                   std::string_view uid) const {
+    const auto base = grants_.status_base(key);
+    if (!base || base->uid != uid || base->status.empty()) return std::nullopt;
+    return codec::decode_grant_status(Json::parse(base->status, nullptr, false));
+}
+
 std::optional<Undecodable> KubeStore::undecodable(const ObjectRef& ref) const {
     const ObjectKey key = is_internal(ref.kind) ? internal(ref.kind, ref.key.name).key : ref.key;
     std::optional<std::string> problem = replica(ref.kind).problem(key);

@@ -61,6 +61,8 @@ public:
     std::optional<Undecodable> undecodable(const ObjectRef& ref) const override;
     void each_undecodable(const std::function<void(const ObjectRef&)>& visit) const override;
     void on_change(std::function<void(const ObjectRef&)> notify) override;
+    std::optional<GrantStatus> grant_status(const ObjectKey& key,
+                                            std::string_view uid) const override;
     std::optional<seconds> clock_offset() const override { return client_.clock_offset(); }
 
     Task<Result<std::optional<AccessGrant>>> read_grant(ObjectKey key) override;

@@ -69,6 +69,10 @@ public:
     /// Called on the loop whenever an object was added, changed or removed, and with an empty name
     /// when a kind became synced. A change only ever puts a key in a queue.
     virtual void on_change(std::function<void(const ObjectRef&)> notify) = 0;
+    /// What was last told of the grant of this uid, perhaps by an earlier process; nullopt:
+    /// nothing, or nothing that can be read.
+    virtual std::optional<GrantStatus> grant_status(const ObjectKey& key,
+                                                    std::string_view uid) const = 0;
     /// Wall time of the server minus ours, from the newest `Date` header; nullopt: never heard.
     virtual std::optional<seconds> clock_offset() const = 0;
 

@@ -323,3 +323,20 @@ TEST_CASE("a text is cut between characters") {
     CHECK(encode_status(status)["phase"] == std::string(60, 'x') + "...");
     CHECK_NOTHROW(static_cast<void>(encode_status(status).dump()));
 }
+
+TEST_CASE("a grant's status is read back as it was told, by the next process too") {
+    CHECK(decode_grant_status(encode_status(grant_status())) == grant_status());
+    GrantStatus least;
+    least.observed_generation = 1;
+    CHECK(decode_grant_status(encode_status(least)) == least);
+}
+
+TEST_CASE("a grant's status that somebody else has written over is nothing that was told") {
+    for (const char* text :
+         {"null", "7", "{}", R"({"observedGeneration":"1"})",
+          R"({"observedGeneration":1,"conditions":[{"type":"Ready","status":"Maybe"}]})",
+          R"({"observedGeneration":1,"openedAt":"yesterday"})"}) {
+        CAPTURE(text);
+        CHECK_FALSE(decode_grant_status(json::parse(text)).has_value());
+    }
+}

@@ -90,6 +90,49 @@ TEST_CASE("numbers: a converged hour with an open grant writes nothing anywhere"
     CHECK(world.phase("a") == "Open");
 }
 
+TEST_CASE("numbers: a restart tells nobody what was told before, and writes nothing to the cloud") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "3h");
+    open_grant(world, "b", "3h");
+    world.run_for(2min);
+    const json grant = world.grant("a");
+    const json policy = world.policy("web-ssh");
+    const std::size_t before = world.calls.size();
+
+    world.crash();
+    world.run_for(1min);
+    world.start_operator();
+    world.run_for(5min);
+
+    CHECK_TOLD(world, azure_writes(world, before) == 0);
+    const std::size_t time_of_sweep = count_calls(world, before, "kube PATCH", "/cloudaccounts/");
+    CHECK_TOLD(world, time_of_sweep <= 1);
+    CHECK_TOLD(world, kube_writes(world, before) == time_of_sweep);
+    CHECK_TOLD(world, count_calls(world, before, "kube POST", "/events") == 0);
+    CHECK(world.grant("a") == grant);
+    CHECK(world.policy("web-ssh") == policy);
+}
+
+TEST_CASE("numbers: what happened while no process ran is put right and told by the next") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "3h");
+    world.run_for(2min);
+    const std::size_t before = world.calls.size();
+
+    world.crash();
+    const std::string mine = world.our_rules().front();
+    delete_rule(world, mine.substr(0, mine.find('/')), mine.substr(mine.find('/') + 1));
+    world.start_operator();
+    world.run_for(2min);
+
+    CHECK_TOLD(world, world.our_rules().size() == 2);
+    CHECK_TOLD(world, azure_writes(world, before) == 1);
+    CHECK_TOLD(world, count_calls(world, before, "kube POST", "/events") > 0);
+    CHECK(world.phase("a") == "Open");
+}
+
 TEST_CASE("numbers: ends of the same second all leave before anybody is told of one") {
     constexpr std::size_t grants = 5;
     World world;

@@ -25,6 +25,12 @@ void publish(Plan& plan, const View& view, const State& state, Timestamp now) {
     plan.notes = notes_for(view.published, *plan.status, state);
 }
 
+/// What is not known yet after a start is no news to whom an earlier process told what it knew.
+bool keeps_what_was_told(const View& view) {
+    return view.settling && view.asked.grant &&
+           view.published.observed_generation == view.asked.grant->meta.generation;
+}
+
 seconds retention(const View& view) {
     const auto& policy = view.asked.policy;
     return policy && *policy ? (*policy)->retain_ended : grant_retention_default;
@@ -123,7 +129,7 @@ Plan plan_request(const View& view, Timestamp now) {
         decision = *std::move(obstacle);
     }
     if (const auto* waiting = std::get_if<access::Waiting>(&decision)) {
-        publish(plan, view, state_of(*waiting), now);
+        if (!keeps_what_was_told(view)) publish(plan, view, state_of(*waiting), now);
         if (waiting->until) sooner(plan.next, *waiting->until, now);
     } else if (const auto* refused = std::get_if<access::Refused>(&decision)) {
         publish(plan, view, state_of(*refused), now);
@@ -191,7 +197,7 @@ Plan plan_owed(const View& view, Timestamp now) {
         plan.steps.push_back(UpdateRecord{
             {.end = end}, "grant.shortened", fmt::format("ends at {}", format_rfc3339(end))});
     }
-    publish(plan, view, state_while_owed(view, needs), now);
+    if (!keeps_what_was_told(view)) publish(plan, view, state_while_owed(view, needs), now);
     return plan;
 }
 

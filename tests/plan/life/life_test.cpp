@@ -472,3 +472,25 @@ TEST_CASE("a read that is on its way is no news about an open grant; one that fa
     story.settle();
     CHECK(story.state() == "Ready=Unknown/Unread Reconciling=True/Unread Active=Unknown");
 }
+
+TEST_CASE("what is not known yet after a start is told only to whom nothing was told before") {
+    Story story;
+    story.settling = true;
+    story.readable = false;
+    story.settle();
+    CHECK_FALSE(story.published.conditions.empty());
+
+    Story before = opened();
+    before.lanes_settled = false;
+    before.settling = true;
+    before.readable = false;
+    before.blocked_by = {"nsg-web/deny-all"};
+    const int writes = before.store_writes;
+    before.settle();
+    CHECK(before.state() == open);
+    CHECK(before.store_writes == writes);
+
+    before.grant.meta.generation += 1;
+    before.settle();
+    CHECK(before.published.observed_generation == before.grant.meta.generation);
+}

@@ -1,0 +1,142 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+
+// The ends: once a second, and whenever one has come. Nothing here waits for a key.
+namespace sallyport::engine {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How far the two clocks may drift apart between two ticks before it is called a jump.
+constexpr auto jump_tolerance = 2s;
+
+/// How long looks at keys stand back for each end that has come, and at most for all of a second.
+constexpr std::chrono::microseconds ahead_of_looks = 500us;
+constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
+
+/// Connections rest for 10 s, and 1,000 handshakes take about 1 s of CPU.
+constexpr auto prepared_ahead = 5s;
+
+/// Closings are planned for so long before those that are planned leave. Each time others get a
+/// turn as well, and after a start they have much to do.
+constexpr auto planned_at_once = 4ms;
+
+}  // namespace
+
+void Engine::tick(Timestamp now) {
+    services_.metrics.set("sallyport_overdue_seconds", {},
+                          static_cast<double>(deadlines_.oldest_overdue(now).count()));
+    services_.metrics.set("sallyport_overdue_grants", {},
+                          static_cast<double>(deadlines_.overdue(now)));
+    services_.metrics.set("sallyport_open_ends", {}, static_cast<double>(deadlines_.size()));
+    const std::chrono::duration<double> turn = services_.loop.take_longest_turn();
+    services_.metrics.set("sallyport_loop_turn_seconds_max", {}, turn.count());
+    const SteadyTime steady = services_.clock.steady_now();
+    if (last_tick_) {
+        const auto wall_passed = now - last_tick_->first;
+        const auto steady_passed = std::chrono::floor<seconds>(steady - last_tick_->second);
+        if (wall_passed - steady_passed > jump_tolerance ||
+            steady_passed - wall_passed > jump_tolerance) {
+            services_.metrics.increment("sallyport_clock_jumps_total");
+            services_.log.warn(
+                "clock.jumped",
+                {{"seconds", static_cast<std::int64_t>((wall_passed - steady_passed).count())}});
+            wake_lanes();
+            for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
+        }
+    }
+    last_tick_ = {now, steady};
+    if (leading_) watch_clock();
+}
+
+/// While the clocks are out of step nothing may open; an idle API server would not tell when they
+/// agree again, so it is asked.
+void Engine::watch_clock() {
+    const bool in_step = !nothing_opens(nullptr);
+    if (in_step != clock_in_step_) {
+        for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
+    }
+    clock_in_step_ = in_step;
+    const SteadyTime now = services_.clock.steady_now();
+    if (in_step || now - time_asked_ < 10s) return;
+    time_asked_ = now;
+    scope_.start(ask_time());
+}
+
+Task<void> Engine::ask_time() {
+    const auto answered = co_await services_.store.read_record("clock");  // any answer has a Date
+    if (!answered) services_.log.debug("clock.not_told", {{"error", answered.error().message}});
+}
+
+/// All due closings are handed over first, lane by lane; what they make others think of comes
+/// afterwards. The closings of a lane leave while those of the next are planned.
+Task<void> Engine::close_due(std::vector<std::string> uids) {
+    if (uids.empty()) co_return;
+    const auto ahead = static_cast<std::int64_t>(uids.size()) * ahead_of_looks;
+    looks_after_ = services_.clock.steady_now() + std::min(ahead, ahead_of_looks_max);
+    using Place = std::pair<std::string, NsgId>;  // an account's lane; it may go while this waits
+    std::map<Place, std::vector<std::string>> by_lane;
+    std::vector<Place> places;  // in order of their first end
+    for (const std::string& uid : uids) {
+        const auto entry = grants_.find(uid);
+        if (entry == grants_.end()) continue;
+        for (const NsgId& nsg : entry->second.claimed) {
+            Place place(entry->second.account, nsg);
+            std::vector<std::string>& due = by_lane[place];
+            if (due.empty()) places.push_back(std::move(place));
+            due.push_back(uid);
+        }
+    }
+    const auto lane_at = [&](const Place& place) {
+        Account* account = find_account(place.first);
+        return account ? account->find_lane(place.second) : nullptr;
+    };
+    for (const auto& [name, account] : accounts_) {
+        for (const auto& [id, lane] : account->lanes()) lane->stand_back(looks_after_);
+    }
+    SteadyTime since = services_.clock.steady_now();
+    for (const Place& place : places) {
+        if (Lane* lane = lane_at(place)) lane->close_due(by_lane[place]);
+        if (services_.clock.steady_now() - since < planned_at_once) continue;
+        co_await services_.loop.yield();
+        since = services_.clock.steady_now();
+    }
+    for (const std::string& uid : uids) {
+        if (grants_.contains(uid)) grant_queue_.add(uid);
+    }
+}
+
+/// Of the seconds before many ends, for tokens and connections: those would cost the closings more
+/// time than all else.
+void Engine::prepare_closings(Timestamp now) {
+    if (!services_.leadership.leads()) return;
+    std::map<std::string, int> by_account;
+    for (const std::string& uid : deadlines_.between(now, now + prepared_ahead)) {
+        const auto entry = grants_.find(uid);
+        if (entry != grants_.end() && !entry->second.claimed.empty())
+            by_account[entry->second.account] += static_cast<int>(entry->second.claimed.size());
+    }
+    for (const auto& [name, count] : by_account) {
+        if (Account* account = find_account(name)) account->prepare_closings(count);
+    }
+}
+
+Task<void> Engine::run_deadlines() {
+    std::optional<Timestamp> ticked;
+    for (;;) {
+        const Timestamp now = services_.clock.now();
+        co_await close_due(deadlines_.take_due(now));
+        if (ticked != now) {
+            tick(now);
+            prepare_closings(now);
+        }
+        ticked = now;
+        const Timestamp next = std::min(deadlines_.next().value_or(now + 1s), now + 1s);
+        co_await services_.clock.sleep_until_wall(next, 1s);
+    }
+}
+
+}  // namespace sallyport::engine

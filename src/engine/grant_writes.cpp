@@ -1,0 +1,140 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+#include "plan/life/ends.hpp"
+
+// What a lane asks before it opens and tells after each write: live reads, intents, the journal.
+namespace sallyport::engine {
+namespace {
+
+Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
+    return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id),
+            now](AccessRecord& r) {
+        auto rule = std::ranges::find_if(r.rules, [&](const RecordedRule& each) {
+            return each.nsg == nsg && each.content == step.content;
+        });
+        if (rule == r.rules.end()) {
+            r.rules.push_back(
+                {.nsg = nsg, .content = step.content, .n = step.n, .name = step.rule.name});
+            rule = std::prev(r.rules.end());
+        }
+        const auto same = [&](const WriteRecord& w) { return w.client_request_id == request_id; };
+        if (std::ranges::any_of(rule->writes, same)) return;
+        rule->name = step.rule.name;
+        rule->n = step.n;
+        rule->priority = step.rule.priority;
+        ++rule->openings;
+        // Refused and tried again, it is the same putting back.
+        if (step.repair && r.opened_at && !life::is_under_repair(*rule)) ++rule->repairs;
+        rule->writes.push_back(
+            {.client_request_id = request_id, .effect = step.effect, .started = now});
+        if (!r.opening_at) r.opening_at = now;
+    };
+}
+
+}  // namespace
+
+Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,
+                                          std::string request_id) {
+    // A repair is an opening too: what forbids every opening forbids it as well.
+    if (std::optional<access::Problem> problem = nothing_opens(find_account(account))) {
+        co_return Error{ErrorKind::unavailable, std::move(problem->message),
+                        std::move(problem->reason)};
+    }
+    Account* const mine = find_account(account);
+    if (!mine) co_return unavailable("the account is gone");
+    Ledger& ledger = mine->ledger();
+    LedgerEvent event{
+        .record = {},
+        .event = "rule.put",
+        .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg,
+                              step.rule.name, step.rule.priority, step.reason, request_id)};
+    if (step.of == MarkKind::grant) {
+        const auto entry = grants_.find(step.uid);
+        if (entry == grants_.end())
+            co_return Error{ErrorKind::conflict, "the grant is not known any more"};
+        const ObjectKey key = entry->second.key;
+        event.record = entry->second.record_name;
+        Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
+        if (!live) co_return std::move(live).error().context("read the grant before its opening");
+        const std::optional<AccessGrant>& grant = *live;
+        if (!grant || grant->meta.uid != step.uid || grant->meta.deleted || grant->revoked) {
+            grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
+            co_return Error{ErrorKind::conflict,
+                            "the grant was deleted, replaced or revoked before its opening"};
+        }
+        Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
+        const std::optional<AccessRecord> record = records_.find(event.record);
+        if (step.repair && record &&
+            life::is_exhausted(*record, services_.store.policy(record->policy), nsg,
+                               step.rule.name)) {
+            grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
+            co_return Error{ErrorKind::conflict, "it was put back as often as the policy allows"};
+        }
+        Result<void> recorded;
+        if (record && !record->opened_at) {
+            // The record itself is the intent of everything before the first proof (DESIGN 4.5).
+            records_.defer(event.record, std::move(intent));
+        } else {
+            recorded = co_await records_.update(event.record, std::move(intent));
+        }
+        if (!recorded) co_return std::move(recorded).error().context("record the opening");
+    }
+    Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
+    if (!journaled) co_return std::move(journaled).error().context("journal the opening");
+    co_return Result<void>();
+}
+
+void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
+                         const WriteEnd& end) {
+    const bool left = end.started != Timestamp{};
+    const std::string outcome = !left        ? "NotSent"
+                                : !end.ended ? "Unknown"
+                                : end.error  ? "Failed"
+                                             : "Succeeded";
+    std::string record;
+    if (const auto entry = grants_.find(step.uid); entry != grants_.end()) {
+        record = entry->second.record_name;
+        records_.defer(record, [nsg, step, end, outcome, left](AccessRecord& r) {
+            for (RecordedRule& rule : r.rules) {
+                if (rule.nsg != nsg || rule.name != step.rule.name) continue;
+                auto write = std::ranges::find_if(rule.writes, [&](const WriteRecord& w) {
+                    return w.client_request_id == end.request_id;
+                });
+                if (write == rule.writes.end()) {
+                    if (!left) continue;  // neither meant nor done: there is nothing to tell
+                    rule.writes.push_back({.client_request_id = end.request_id,
+                                           .effect = step.effect,
+                                           .started = end.started});
+                    write = std::prev(rule.writes.end());
+                }
+                write->operation_url = end.operation_url;
+                write->ended = end.ended;
+                write->outcome = outcome;
+            }
+        });
+    }
+    const std::string_view what = step.kind == nsg::StepKind::remove ? "rule.removed"
+                                  : step.kind == nsg::StepKind::put  ? "rule.written"
+                                                                     : "rule.neutralised";
+    const std::string error = end.error ? end.error->message : std::string();
+    if (Account* mine = find_account(account); mine && left) {
+        mine->ledger().note(
+            {.record = record,
+             .event = std::string(what),
+             .detail = fmt::format("nsg={} rule={} reason={} outcome={} request={}{}", nsg,
+                                   step.rule.name, step.reason, outcome, end.request_id,
+                                   error.empty() ? "" : " error=" + error)});
+    }
+    services_.log.write(end.error ? Level::warn : Level::info, what,
+                        {{"nsg", nsg.text()},
+                         {"rule", step.rule.name},
+                         {"reason", step.reason},
+                         {"detail", step.detail},
+                         {"outcome", outcome},
+                         {"error", error}});
+}
+
+}  // namespace sallyport::engine
