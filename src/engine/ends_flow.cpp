@@ -56,7 +56,17 @@ void Engine::tick(Timestamp now) {
 /// agree again, so it is asked.
 void Engine::watch_clock() {
     const bool in_step = !nothing_opens(nullptr);
+    const std::optional<seconds> offset = services_.store.clock_offset();
+    if (offset) {
+        services_.metrics.set("sallyport_api_clock_offset_seconds", {},
+                              static_cast<double>(offset->count()));
+    }
     if (in_step != clock_in_step_) {
+        // Ends come by this machine's clock: one that is late closes late.
+        services_.log.write(in_step ? Level::info : Level::warn, "clock.out_of_step",
+                            {{"in_step", in_step},
+                             {"api_server_ahead_seconds",
+                              static_cast<std::int64_t>(offset.value_or(seconds(0)).count())}});
         for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
     }
     clock_in_step_ = in_step;
@@ -83,6 +93,11 @@ Task<void> Engine::close_due(std::vector<std::string> uids) {
     for (const std::string& uid : uids) {
         const auto entry = grants_.find(uid);
         if (entry == grants_.end()) continue;
+        // After a start: no lane has been told of it, and its first look waits for nothing.
+        if (entry->second.claimed.empty() && entry->second.active) {
+            late_.insert(uid);
+            grant_queue_.add(uid, KeyQueue::Priority::urgent);
+        }
         for (const NsgId& nsg : entry->second.claimed) {
             Place place(entry->second.account, nsg);
             std::vector<std::string>& due = by_lane[place];

@@ -53,6 +53,9 @@ void Engine::declare_metrics(Metrics& metrics) {
                      .kind = MetricKind::counter,
                      .help = "Looks at one key, by what it was and how it ended.",
                      .labels = {"key", "outcome"}});
+    metrics.declare({.name = "sallyport_api_clock_offset_seconds",
+                     .kind = MetricKind::gauge,
+                     .help = "The API server's time minus this machine's, by which grants end."});
     metrics.declare(
         {.name = "sallyport_clock_jumps_total",
          .kind = MetricKind::counter,
@@ -220,10 +223,34 @@ void Engine::on_grant_change(const ObjectKey& key) {
     }
     if (!grant) return;
     unread_grants_.erase(grant->meta.uid);
-    note_grant(grant->meta.uid, key, grant->request_id).policy_name = grant->policy;
+    set_policy_name(grant->meta.uid, note_grant(grant->meta.uid, key, grant->request_id),
+                    grant->policy);
     if (known != grant_uids_.end() && known->second == grant->meta.uid) return;
     grant_uids_[key] = grant->meta.uid;
     grant_queue_.add(grant->meta.uid);
+}
+
+void Engine::move_grant(const std::string& uid, const std::string& from, const std::string& to) {
+    if (from == to) return;
+    if (const auto old = grants_of_.find(from); old != grants_of_.end()) {
+        old->second.erase(uid);
+        if (old->second.empty()) grants_of_.erase(old);
+    }
+    if (!to.empty()) grants_of_[to].insert(uid);
+}
+
+void Engine::set_policy_uid(const std::string& uid, GrantEntry& entry,
+                            const std::string& policy_uid) {
+    move_grant(uid, entry.policy_uid, policy_uid);
+    entry.policy_uid = policy_uid;
+}
+
+void Engine::set_policy_name(const std::string& uid, GrantEntry& entry, const std::string& name) {
+    const auto text = [&](const std::string& policy) {
+        return policy.empty() ? "" : fmt::format("{}", ObjectKey{entry.key.ns, policy});
+    };
+    move_grant(uid, text(entry.policy_name), text(name));
+    entry.policy_name = name;
 }
 
 void Engine::on_record_change(const std::string& name) {
@@ -239,7 +266,7 @@ void Engine::note_active(const std::string& uid, GrantEntry& entry, const Access
     const bool active = record && !record->closed();
     if (record) {
         entry.account = record->account;
-        entry.policy_uid = record->policy_uid;
+        set_policy_uid(uid, entry, record->policy_uid);
         entry.requester = record->requester.user;
     }
     if (active == entry.active) return;
@@ -293,9 +320,10 @@ void Engine::on_policy_change(const ObjectKey& key) {
     if (policy && (known == policy_uids_.end() || known->second != policy->meta.uid)) {
         PolicyEntry& entry = policies_[policy->meta.uid];
         entry.key = key;
-        for (const auto& [uid, grant] : grants_) {
-            if (grant.active && grant.policy_uid == policy->meta.uid)
-                entry.active_grants.insert(uid);
+        if (const auto of = grants_of_.find(policy->meta.uid); of != grants_of_.end()) {
+            for (const std::string& uid : of->second) {
+                if (grants_.at(uid).active) entry.active_grants.insert(uid);
+            }
         }
         policy_uids_[key] = policy->meta.uid;
         policy_queue_.add(policy->meta.uid);
@@ -314,9 +342,10 @@ void Engine::nudge_policy(const std::string& uid, const PolicyEntry& entry) {
 }
 
 void Engine::nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid) {
-    for (const auto& [uid, grant] : grants_) {
-        const bool names_it = grant.policy_name == policy.name && grant.key.ns == policy.ns;
-        if (names_it || grant.policy_uid == policy_uid) grant_queue_.add(uid);
+    for (const std::string& name : {fmt::format("{}", policy), policy_uid}) {
+        const auto of = grants_of_.find(name);
+        if (of == grants_of_.end()) continue;
+        for (const std::string& uid : of->second) grant_queue_.add(uid);
     }
 }
 
@@ -355,7 +384,7 @@ Task<void> Engine::work(KeyQueue& queue,
     for (;;) {
         std::string key = co_await queue.next();
         // Of ends that have just come nobody is told before their closings have left.
-        if (looks_after_ > services_.clock.steady_now()) {
+        if (looks_after_ > services_.clock.steady_now() && late_.erase(key) == 0) {
             co_await services_.clock.sleep_until(looks_after_);
         }
         std::optional<milliseconds> again;

@@ -83,7 +83,13 @@ private:
         std::int64_t generation = -1;  ///< as of the last look
         SteadyTime looked{};
         bool deleting = false;
-        std::set<NsgId> seen_in_place;  ///< where the lockdown was whole before
+        struct Lockdown {
+            std::vector<nsg::RuleContent> denies;
+            std::vector<nsg::RuleContent> exceptions;
+        };
+        std::map<NsgId, Lockdown> seen_in_place;  ///< where a lockdown was whole, and what it was
+        /// What an earlier process told; nullopt: nothing, or not looked for yet.
+        std::optional<std::int64_t> told_generation;
         std::set<std::string> active_grants;
         std::set<NsgId> claimed;
         int failures = 0;
@@ -100,6 +106,10 @@ private:
     void nudge_policy(const std::string& uid, const PolicyEntry& entry);
     void note_undecodable(const ObjectRef& ref);
     static std::vector<Condition> stalled_unread(const Undecodable& unread);
+    /// Keep `grants_of_` in step: the only way to change what an entry says of its policy.
+    void set_policy_uid(const std::string& uid, GrantEntry& entry, const std::string& policy_uid);
+    void set_policy_name(const std::string& uid, GrantEntry& entry, const std::string& name);
+    void move_grant(const std::string& uid, const std::string& from, const std::string& to);
     void nudge_grants_of(const ObjectKey& policy, const std::string& policy_uid);
     void fill();
     GrantEntry& note_grant(const std::string& uid, const ObjectKey& key,
@@ -168,7 +178,9 @@ private:
     Deadlines deadlines_;
     std::unordered_map<std::string, GrantEntry> grants_;  ///< by uid
     std::map<ObjectKey, std::string> grant_uids_;         ///< the newest uid under a key
-    std::map<std::string, ObjectKey> unread_grants_;      ///< by uid; nothing more is known of them
+    /// By the policy's uid, and by its namespace/name: uids of grants.
+    std::map<std::string, std::set<std::string>> grants_of_;
+    std::map<std::string, ObjectKey> unread_grants_;  ///< by uid; nothing more is known of them
     std::unordered_map<std::string, PolicyEntry> policies_;  ///< by uid
     std::map<ObjectKey, std::string> policy_uids_;
     std::map<std::pair<std::string, std::string>, std::set<std::string>>
@@ -190,7 +202,8 @@ private:
     KeyQueue account_queue_;
     std::optional<std::pair<Timestamp, SteadyTime>> last_tick_;
     bool clock_in_step_ = true;
-    SteadyTime looks_after_{};  ///< closings that have come due leave before the next look
+    SteadyTime looks_after_{};    ///< closings that have come due leave before the next look
+    std::set<std::string> late_;  ///< uids whose ends came before their first look
     SteadyTime time_asked_{};
     Scope scope_;  ///< last: its tasks use everything above
 };

@@ -112,7 +112,8 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
         view.asked.account = store.account(account_name);
     }
     if (!account_name.empty()) entry.account = account_name;
-    if (policy) entry.policy_uid = view.record ? view.record->policy_uid : policy->meta.uid;
+    if (policy)
+        set_policy_uid(uid, entry, view.record ? view.record->policy_uid : policy->meta.uid);
     out.account = find_account(account_name);
     view.settling = out.account ? is_settling(account_name, *out.account)
                                 : view.asked.account && *view.asked.account;
@@ -143,6 +144,7 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
         Lane& lane = out.account->lane(nsg);
         not_before.emplace(nsg, lane.last_write_ended(uid));
         view.lanes.push_back(lane.report(uid));
+        view.settling = view.settling || !lane.has_planned(uid);
         view.lanes_settled = view.lanes_settled && !lane.unsettled(uid);
         all_read = all_read && lane.observed();
         if (lane.observed())
@@ -174,7 +176,8 @@ void Engine::set_end(const std::string& uid, const std::optional<Timestamp>& end
 void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* account,
                         life::Plan& plan) {
     if (!account || !plan.claims_known) return;
-    for (const NsgId& nsg : std::exchange(entry.claimed, {})) {
+    const std::set<NsgId> before = std::exchange(entry.claimed, {});
+    for (const NsgId& nsg : before) {
         Lane* lane = account->find_lane(nsg);
         if (lane && !plan.claims.contains(nsg)) lane->withdraw_grant(uid);
     }
@@ -186,7 +189,9 @@ void Engine::tell_lanes(const std::string& uid, GrantEntry& entry, Account* acco
         all_told = all_told && claim.wanted_known;
         entry.claimed.insert(nsg);
         Lane& lane = account->lane(nsg);
+        const bool late = claim.end <= services_.clock.now() && !before.contains(nsg);
         lane.claim(std::move(claim));
+        if (late) lane.close_due({uid});
         if (!plan.read_since || services_.clock.now() < provable_at(*plan.read_since)) continue;
         const SteadyTime since =
             services_.clock.steady_now() - (services_.clock.now() - *plan.read_since);
@@ -312,6 +317,8 @@ void Engine::forget_if_gone(const std::string& uid) {
     if (newest != grant_uids_.end() && newest->second == uid) grant_uids_.erase(newest);
     deadlines_.clear(uid);
     told(untold_grants_, it->second.account, uid);
+    set_policy_uid(uid, it->second, "");
+    set_policy_name(uid, it->second, "");
     grants_.erase(it);
 }
 

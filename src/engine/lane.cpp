@@ -14,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int closings_at_once_max = 8;  // DESIGN 6, Writes
+constexpr auto starting_pause = 200ms;
 
 bool is_network(const Prefix& prefix) { return std::holds_alternative<Cidr>(prefix); }
 
@@ -67,12 +68,14 @@ void Lane::claim(nsg::GrantClaim claim) {
     std::string uid = claim.uid;
     const auto before = grants_.find(uid);
     if (before != grants_.end() && before->second == claim) return;
+    unplanned_.insert(uid);
     grants_.insert_or_assign(std::move(uid), std::move(claim));
     look_again();
 }
 
 void Lane::withdraw_grant(const std::string& uid) {
     last_write_ended_.erase(uid);
+    unplanned_.erase(uid);
     if (grants_.erase(uid) > 0) look_again();
 }
 
@@ -80,11 +83,13 @@ void Lane::claim(nsg::PolicyClaim claim) {
     std::string uid = claim.uid;
     const auto before = policies_.find(uid);
     if (before != policies_.end() && before->second == claim) return;
+    unplanned_.insert(uid);
     policies_.insert_or_assign(std::move(uid), std::move(claim));
     look_again();
 }
 
 void Lane::withdraw_policy(const std::string& uid) {
+    unplanned_.erase(uid);
     if (policies_.erase(uid) > 0) look_again();
 }
 
@@ -223,7 +228,7 @@ void Lane::replan() {
     repairs_.forget_old(services_.clock.steady_now());
     std::ranges::move(repairs_.findings(services_.clock.steady_now()),
                       std::back_inserter(fresh.findings));
-    std::set<std::string> changed;
+    std::set<std::string> changed = std::exchange(unplanned_, {});
     const auto note_changes = [&](const auto& before, const auto& after) {
         for (const auto& each : after) {
             if (std::ranges::find(before, each) == before.end()) changed.insert(each.uid);
@@ -360,7 +365,7 @@ SteadyTime Lane::next_wake() const {
         sooner(together_until_);
     }
     sooner(locked_until_);
-    sooner(back_until_);
+    if (stood_back_) sooner(back_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
         sooner(now + std::clamp<seconds>(wait, 1s, 1h));
@@ -373,10 +378,14 @@ Task<void> Lane::run() {
         const SteadyTime until = next_wake();
         co_await wake_.next_until(until);
         settle();
-        if (stands_back()) continue;
+        stood_back_ = stands_back();
+        if (stood_back_) continue;
         changed_ = false;
         replan();
         start_startable();
+        // While a start tells it of one grant after the other, a plan for each would be of no use;
+        // what is due is planned apart.
+        if (!host_.grants_complete()) stand_back(services_.clock.steady_now() + starting_pause);
         const bool wants_read = read_wanted_ || std::ranges::any_of(writes_, [](const auto& w) {
                                     return w.second.ended.has_value();
                                 });

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -87,10 +86,8 @@ public:
     void close_due(const std::vector<std::string>& uids);
     /// Something may have changed: look again. Carries no meaning.
     void wake() { look_again(); }
-    bool plans() const { return changed_; }  ///< with what has changed since the last plan
-    bool has_verdict(const std::string& policy) const {
-        return std::ranges::any_of(plan_.policies, [&](const auto& v) { return v.uid == policy; });
-    }
+    /// Whether the last plan, and so its verdict, is of the newest claim of this uid.
+    bool has_planned(const std::string& uid) const { return !unplanned_.contains(uid); }
 
     life::LaneReport report(const std::string& uid) const;
     const nsg::Plan& last_plan() const { return plan_; }
@@ -162,9 +159,11 @@ private:
     /// Until then closings under way are awaited together: no read, and no plan for their sake.
     SteadyTime together_until_{};
     SteadyTime back_until_{};
+    bool stood_back_ = false;  ///< was woken before `back_until_`, and has not looked yet
     int read_failures_ = 0;
-    bool changed_ = false;   ///< something that a plan is made of
-    bool more_due_ = false;  ///< closings wait until one of those under way has ended
+    std::set<std::string> unplanned_;  ///< uids of claims that are newer than the last plan
+    bool changed_ = false;             ///< something that a plan is made of
+    bool more_due_ = false;            ///< closings wait until one of those under way has ended
     bool reading_ = false;
     bool read_wanted_ = false;
     std::set<std::string> read_wanted_by_;  ///< who waits for the next read

@@ -86,6 +86,13 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
     for (const auto& [nsg, lockdown] : *wanted) {
         if (keep && entry.active_grants.empty()) continue;  // what is written stays; nothing new is
         claimed.insert(nsg);
+        // What `drift.closed: Report` leaves alone is drift, not an edit of the policy itself.
+        const auto whole = entry.seen_in_place.find(nsg);
+        const bool edited =
+            whole == entry.seen_in_place.end()
+                ? entry.told_generation.value_or(policy.meta.generation) < policy.meta.generation
+                : whole->second.denies != lockdown.denies ||
+                      whole->second.exceptions != lockdown.exceptions;
         account.lane(nsg).claim(
             nsg::PolicyClaim{.uid = uid,
                              .name = entry.key,
@@ -93,7 +100,7 @@ void Engine::claim_lockdown(const std::string& uid, PolicyEntry& entry, const Ji
                              .exceptions = lockdown.exceptions,
                              .precedence = policy.network.lockdown.precedence,
                              .confirmed = policy.network.lockdown.confirmed,
-                             .repair = policy.repair_closed,
+                             .repair = policy.repair_closed || edited,
                              .was_ready = policy.meta.held(),
                              .seen_in_place = entry.seen_in_place.contains(nsg)});
     }
@@ -205,7 +212,9 @@ std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, 
             missing = access::Problem{
                 "LockdownPending", fmt::format("the lockdown is being written on {}", nsg.name())};
         } else {
-            entry.seen_in_place.insert(nsg);
+            const Lane& lane = account.lane(nsg);
+            const nsg::PolicyClaim& claim = lane.policy_claims().at(uid);
+            if (lane.has_planned(uid)) entry.seen_in_place[nsg] = {claim.denies, claim.exceptions};
         }
     }
     return missing;
@@ -219,7 +228,7 @@ bool Engine::is_unsettled(const std::string& uid, Account* account) const {
     if (is_settling(entry.account, *account)) return true;
     return std::ranges::any_of(entry.claimed, [&](const NsgId& nsg) {
         const Lane* lane = account->find_lane(nsg);
-        return lane && lane->plans() && !lane->has_verdict(uid);
+        return lane && !lane->has_planned(uid);
     });
 }
 
@@ -373,6 +382,8 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
         co_return std::nullopt;
     }
     const JitPolicy policy = *stored;
+    if (found->second.generation < 0)
+        found->second.told_generation = services_.store.told_generation({Kind::policy, key}, uid);
     found->second.account = policy.account;
     found->second.looked = services_.clock.steady_now();
     Account* account = find_account(policy.account);

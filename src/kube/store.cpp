@@ -129,6 +129,16 @@ std::optional<GrantStatus> KubeStore::grant_status(const ObjectKey& key,
     return codec::decode_grant_status(Json::parse(base->status, nullptr, false));
 }
 
+std::optional<std::int64_t> KubeStore::told_generation(const ObjectRef& ref,
+                                                       std::string_view uid) const {
+    const auto base = replica(ref.kind).status_base(ref.key);
+    if (!base || base->uid != uid || base->status.empty()) return std::nullopt;
+    const Json status = Json::parse(base->status, nullptr, false);
+    const auto told = status.find("observedGeneration");
+    if (told == status.end() || !told->is_number_integer()) return std::nullopt;
+    return told->get<std::int64_t>();
+}
+
 std::optional<Undecodable> KubeStore::undecodable(const ObjectRef& ref) const {
     const ObjectKey key = is_internal(ref.kind) ? internal(ref.kind, ref.key.name).key : ref.key;
     std::optional<std::string> problem = replica(ref.kind).problem(key);

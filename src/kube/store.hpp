@@ -63,6 +63,8 @@ public:
     void on_change(std::function<void(const ObjectRef&)> notify) override;
     std::optional<GrantStatus> grant_status(const ObjectKey& key,
                                             std::string_view uid) const override;
+    std::optional<std::int64_t> told_generation(const ObjectRef& ref,
+                                                std::string_view uid) const override;
     std::optional<seconds> clock_offset() const override { return client_.clock_offset(); }
 
     Task<Result<std::optional<AccessGrant>>> read_grant(ObjectKey key) override;

@@ -73,6 +73,9 @@ public:
     /// nothing, or nothing that can be read.
     virtual std::optional<GrantStatus> grant_status(const ObjectKey& key,
                                                     std::string_view uid) const = 0;
+    /// `status.observedGeneration` as it was last told of the object of this uid; nullopt: never.
+    virtual std::optional<std::int64_t> told_generation(const ObjectRef& ref,
+                                                        std::string_view uid) const = 0;
     /// Wall time of the server minus ours, from the newest `Date` header; nullopt: never heard.
     virtual std::optional<seconds> clock_offset() const = 0;
 

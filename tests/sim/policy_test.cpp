@@ -52,6 +52,41 @@ TEST_CASE("drift.closed: Report writes the first lockdown, exceptions and all") 
 }
 
 TEST_CASE(
+    "drift.closed: Report leaves drift alone, and writes what an edit of the policy asks for") {
+    const std::vector<const char*> processes = {"the same process", "the next process"};
+    for (const char* process : processes) {
+        CAPTURE(process);
+        World world;
+        start_ready(world, {{"drift", {{"closed", "Report"}}},
+                            {"network", {{"lockdown", {{"exceptions", jump_host()}}}}}});
+        REQUIRE_TOLD(world, world.run_until([&] { return closed_is(world) == "True"; }, 65s));
+        json widened = find_rule(world, exception_on(world, "nsg-subnet"));
+        widened.at("properties")["sourceAddressPrefix"] = "10.9.0.0/16";
+        const std::string rule = exception_on(world, "nsg-subnet");
+        put_rule(world, "nsg-subnet", rule.substr(rule.find('/') + 1), widened);
+        world.run_for(5min);
+        const auto source = [&] {
+            return find_rule(world, exception_on(world, "nsg-subnet"))
+                .at("properties")
+                .value("sourceAddressPrefix", "");
+        };
+        REQUIRE_TOLD(world, source() == "10.9.0.0/16");  // drift: only reported
+
+        if (process == processes.back()) world.crash();
+        json exceptions = jump_host();
+        exceptions.at(0)["cidr"] = "10.9.0.2/32";
+        patch(world, policy_path,
+              {{"spec", {{"network", {{"lockdown", {{"exceptions", exceptions}}}}}}}});
+        if (process == processes.back()) world.start_operator();
+
+        CHECK_TOLD(world, world.run_until([&] { return world.reaches("10.9.0.2", "web01"); }, 65s));
+        CHECK_TOLD(world, world.run_until([&] { return closed_is(world) == "True"; }, 65s));
+        CHECK_TOLD(world, !world.reaches("10.9.0.1", "web01"));
+        CHECK_TOLD(world, world.log.errors == 0);
+    }
+}
+
+TEST_CASE(
     "an exception that somebody widens to the whole Internet is named, and nothing is closed") {
     World world;
     start_ready(world, {{"drift", {{"closed", "Report"}}},

@@ -122,6 +122,7 @@ TEST_CASE("nothing opens while the clocks differ by more than 30 s, and what is 
     CHECK_TOLD(world, count_calls(world, before, "azure PUT") == 0);
     CHECK_TOLD(world,
                world.grant("b").at("status").dump().find("ClockOutOfStep") != std::string::npos);
+    CHECK(world.metrics.value("sallyport_api_clock_offset_seconds") == 31);
     run_to(world, end);
     CHECK(closed_after(world, end, 60s) <= 30s);
 

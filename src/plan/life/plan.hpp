@@ -54,8 +54,8 @@ struct View {
     std::optional<Timestamp> proof_read = {};
     std::vector<LaneReport> lanes = {};  ///< of every NSG where the grant has, had or wants rules
     bool lanes_settled = true;           ///< no write of this grant is under way or still unread
-    /// Since the start not everything has been read that is about to be: what an earlier process
-    /// told of a grant that is owed stays as it is.
+    /// Since the start not everything has been read that is about to be, or a lane is about to plan
+    /// what it was told: what was published of a grant that is owed stays as it is.
     bool settling = false;
     /// For a look ahead of the first opening (foreign denies); null: no look.
     const path::Observations* observed = nullptr;

@@ -8,8 +8,10 @@
 namespace sallyport::path {
 namespace {
 
-/// A rule of this grant by its name, whatever its description says now.
+/// A rule of this grant by its name, whatever its description says now. Nearly all rules are of
+/// others, which is told at a glance.
 bool is_of(const SecurityRule& rule, const Owner& owner, std::string_view uuid) {
+    if (!equals_ignoring_case(RuleName::uuid_in(rule.name), uuid)) return false;
     const auto name = RuleName::parse(rule.name);
     return name && name->owner == owner.text() && name->uuid == uuid &&
            ownership(rule, owner) != Ownership::other_owner;
