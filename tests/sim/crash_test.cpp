@@ -7,6 +7,7 @@
 #include <set>
 
 #include "sim/scenes.hpp"
+#include "sim/workloads.hpp"
 #include "telemetry/file_journal.hpp"
 
 using namespace sallyport;
@@ -35,37 +36,6 @@ struct Crash {
     std::chrono::seconds down{1};
 };
 
-/// What a user does, and when.
-struct Act {
-    std::function<bool(World&)> when;
-    std::function<void(World&)> act;
-};
-struct Script {
-    std::string name;
-    std::vector<Act> acts;
-    std::function<bool(World&)> is_done;  ///< once all acts are through
-    bool opens = true;                    ///< the grant opens in every run
-    bool from_the_start = false;          ///< crashes also before the first act
-    json policy_changes = json::object();
-    std::string estate = World::small_estate();
-};
-
-bool is_ready(World& world) {
-    return world.policy("web-ssh").value("/status/phase"_json_pointer, "") == "Ready";
-}
-bool has_record(World& world) { return !world.records().empty(); }
-bool is_gone(World& world) { return world.phase("a") == "gone"; }
-std::function<bool(World&)> is_in(std::string phase) {
-    return [phase = std::move(phase)](World& world) { return world.phase("a") == phase; };
-}
-void ask_for_10s(World& world) { ask(world, World::a_grant("a", "10s")); }
-void ask_for_1h(World& world) { ask(world, World::a_grant("a", "1h")); }
-void remove_it(World& world) { world.remove(grant_path("a")); }
-void revoke_it(World& world) { patch(world, grant_path("a"), {{"spec", {{"revoked", true}}}}); }
-void remove_policy(World& world) {
-    world.remove("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh");
-}
-
 constexpr const char* journal_path = "journal/prod.jsonl";
 constexpr const char* ledger_path =
     "/apis/sallyport.dev/v1alpha1/namespaces/sallyport-system/accessledgers/prod";
@@ -84,14 +54,13 @@ bool is_journaled(World& world, const std::string& rule) {
 /// One run of a script, in which each process but the last ends by a crash.
 class Run {
 public:
-    Run(const Script& script, std::vector<Crash> crashes)
+    Run(const Workload& script, std::vector<Crash> crashes)
         : world(1, script.estate), script_(script), crashes_(std::move(crashes)) {
         world.network.stream_tick = 10s;
         world.set_up(script.policy_changes);
         foreign_ = world.foreign_rules();
         world.fate = [this](const http::Request& request) { return decide(request); };
-        world.network.after_reply = [this](const http::Request& request,
-                                           const http::Response& response) {
+        world.after_reply = [this](const http::Request& request, const http::Response& response) {
             note_handled(request, response);
         };
         start();
@@ -266,7 +235,7 @@ private:
         }
     }
 
-    const Script& script_;
+    const Workload& script_;
     std::vector<Crash> crashes_;
     std::vector<std::pair<std::size_t, std::string>> crashed_at_;
     std::string foreign_;
@@ -296,7 +265,7 @@ std::size_t stride() {
 
 /// Every call in every way; and for every call one run in which the process that cleans up crashes
 /// as well, somewhere in its first calls.
-void crash_everywhere(const Script& script) {
+void crash_everywhere(const Workload& script) {
     Run undisturbed(script, {});
     undisturbed.play();
     const json expected = undisturbed.outcome();
@@ -322,78 +291,32 @@ void crash_everywhere(const Script& script) {
     CHECK(twice > 0);
 }
 
-std::string dual_stack_estate() {
-    std::string estate = World::small_estate();
-    const auto put = [&](const std::string& from, const std::string& to) {
-        const auto at = estate.find(from);
-        REQUIRE(at != estate.npos);
-        estate.replace(at, from.size(), to);
-    };
-    put("[10.0.0.0/16]", "[10.0.0.0/16, 'fd00:1::/48']");
-    put("[10.0.1.0/24]", "[10.0.1.0/24, 'fd00:1:0:1::/64']");
-    put("address: 10.0.1.4}", "address: 10.0.1.4}, {subnet: vnet/web, address: 'fd00:1:0:1::4'}");
-    return estate;
-}
-const json dual_stack_sources = {{"network",
-                                  {{"sources",
-                                    {{"within", {"198.51.100.0/22", "2001:db8::/32"}},
-                                     {"widest", {{"ipv4", 28}, {"ipv6", 64}}}}}}}};
-void ask_in_both_families(World& world) {
-    json grant = World::a_grant("a", "10s");
-    grant.at("spec").at("network")["sources"] = {"198.51.100.7/32", "2001:db8::7/128"};
-    ask(world, grant);
-}
-
 }  // namespace
 
 TEST_CASE("wherever the operator crashes while it writes a lockdown, each rule is written once") {
-    crash_everywhere({.name = "lockdown", .acts = {}, .is_done = is_ready, .from_the_start = true});
+    crash_everywhere(workloads::lockdown());
 }
 
 TEST_CASE("W1: wherever the operator crashes, the grant opens once and closes at its end") {
-    crash_everywhere({.name = "W1",
-                      .acts = {{is_ready, ask_for_10s}, {is_in("Expired"), remove_it}},
-                      .is_done = is_gone});
+    crash_everywhere(workloads::expires());
 }
 
 TEST_CASE("W2: wherever the operator crashes, a grant deleted while open is closed and goes") {
-    crash_everywhere({.name = "W2 deleted",
-                      .acts = {{is_ready, ask_for_1h}, {is_in("Open"), remove_it}},
-                      .is_done = is_gone});
+    crash_everywhere(workloads::deleted());
 }
 
 TEST_CASE("W2: wherever the operator crashes, a revoked grant is closed") {
-    crash_everywhere({.name = "W2 revoked",
-                      .acts = {{is_ready, ask_for_1h},
-                               {is_in("Open"), revoke_it},
-                               {is_in("Revoked"), remove_it}},
-                      .is_done = is_gone});
+    crash_everywhere(workloads::revoked());
 }
 
 TEST_CASE("W3: wherever the operator crashes, a grant deleted while it opens is closed and goes") {
-    crash_everywhere({.name = "W3",
-                      .acts = {{is_ready, ask_for_1h}, {has_record, remove_it}},
-                      .is_done = is_gone,
-                      .opens = false});
+    crash_everywhere(workloads::deleted_early());
 }
 
 TEST_CASE("wherever the operator crashes, a policy that is deleted ends its open grant first") {
-    const auto both_gone = [](World& world) {
-        return is_gone(world) && world.policy("web-ssh").is_null();
-    };
-    const json removes = {{"network", {{"lockdown", {{"onDelete", "Remove"}}}}}};
-    crash_everywhere({.name = "policy deleted",
-                      .acts = {{is_ready, ask_for_1h},
-                               {is_in("Open"), remove_policy},
-                               {is_in("PolicyDeleted"), remove_it}},
-                      .is_done = both_gone,
-                      .policy_changes = removes});
+    crash_everywhere(workloads::policy_deleted());
 }
 
 TEST_CASE("wherever the operator crashes, a grant of both address families opens once and closes") {
-    crash_everywhere({.name = "both families",
-                      .acts = {{is_ready, ask_in_both_families}, {is_in("Expired"), remove_it}},
-                      .is_done = is_gone,
-                      .policy_changes = dual_stack_sources,
-                      .estate = dual_stack_estate()});
+    crash_everywhere(workloads::both_families());
 }

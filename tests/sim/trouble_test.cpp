@@ -82,12 +82,12 @@ TEST_CASE("a wall clock that jumps an hour ahead ends what is over by it, at onc
     start_ready(world);
     const std::string foreign = world.foreign_rules();
     open_grant(world, "a", "30m");
-    world.time.clock.jump(1h);
+    world.jump(1h);
     CHECK(closed_after(world, world.now(), 60s) <= 10s);
     REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "Expired"; }, 60s));
 
     // Back again: what has ended does not open, though its end lies ahead once more.
-    world.time.clock.jump(-1h);
+    world.jump(-1h);
     world.run_for(5min);
     CHECK_TOLD(world, nothing_left(world));
     CHECK_FALSE(world.reaches(alice_at, "web01"));
@@ -100,10 +100,10 @@ TEST_CASE(
     start_ready(world);
     const std::string foreign = world.foreign_rules();
     const Timestamp end = open_grant(world, "a", "5m");
-    world.time.clock.jump(-1h);
+    world.jump(-1h);
     world.run_for(2min);
     CHECK_TOLD(world, world.phase("a") == "Open");
-    world.time.clock.jump(1h);
+    world.jump(1h);
     run_to(world, end);
     CHECK(closed_after(world, end, 60s) <= 30s);
     check_clean(world, foreign);
@@ -223,4 +223,38 @@ TEST_CASE(
     CHECK(count_calls(world, before, "azure PUT", "nsg-web01/") >= 2);
     CHECK_FALSE(find_rule(world, "nsg-web01/racer").is_null());
     CHECK(world.log.errors == 0);
+}
+
+TEST_CASE("an opening that is refused five times opens once it is let through") {
+    World world;
+    start_ready(world);
+    int refused = 0;
+    world.fate = [&](const http::Request& request) {
+        const bool puts =
+            request.method == "PUT" && request.target.find("nsg-web01") != std::string::npos;
+        if (!puts || refused == 5) return support::Fate{};
+        ++refused;
+        return support::Fate{.instead = http::Response{.status = 503}};
+    };
+    ask(world, World::a_grant("a", "1h"));
+    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "Open"; }, 2min));
+    CHECK(refused == 5);
+}
+
+TEST_CASE("a rule that was taken away once is put back, however often that is refused") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    const std::string rule = world.our_rules().front();
+    const std::size_t slash = rule.find('/');
+    set_fault(world, {{"match", {{"method", "PUT"}, {"principal", "sallyport"}}},
+                      {"times", 5},
+                      {"effect", {{"status", 503}}}});
+    delete_rule(world, rule.substr(0, slash), rule.substr(slash + 1));
+    world.run_for(2s);
+    REQUIRE(world.our_rules().size() == 1);
+    REQUIRE_TOLD(world, world.run_until([&] { return world.our_rules().size() == 2; }, 4min));
+    world.run_for(5s);
+    CHECK_TOLD(world, world.phase("a") == "Open");
+    CHECK(world.reaches(alice_at, "web01"));
 }

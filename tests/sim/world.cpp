@@ -47,6 +47,23 @@ std::string collection(const json& object) {
     return path + "/" + plural(object.at("kind"));
 }
 
+/// As the saboteur.
+std::string sign_in(simulator::Simulator& cloud, Timestamp now) {
+    const http::Response token =
+        cloud
+            .handle({.method = "POST",
+                     .target = "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
+                     .headers = {{"Host", "azure.test:10443"},
+                                 {"Content-Type", "application/x-www-form-urlencoded"}},
+                     .body = "grant_type=client_credentials&client_id=55555555-5555-5555-5555-"
+                             "555555555555&client_secret="
+                             "saboteur-secret&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
+                    now)
+            .response;
+    REQUIRE_MESSAGE(token.status == 200, token.body);
+    return json::parse(token.body).at("access_token");
+}
+
 }  // namespace
 
 std::string describe_call(const http::Request& request) {
@@ -55,28 +72,28 @@ std::string describe_call(const http::Request& request) {
     return fmt::format("{} {} {}", kube ? "kube" : "azure", request.method, path);
 }
 
-Operator::Operator(support::SimulatedWorld& time, http::Network& network,
+Operator::Operator(support::SimulatedWorld& time, Clock& clock, http::Network& network,
                    support::MemoryFiles& files, support::KeptLog& log,
                    support::KeptMetrics& metrics, std::uint64_t seed, const Owner& owner,
                    const std::string& identity)
     : random(seed),
       kube_transport(network.transport({})),
-      store(kube::World{time.loop, time.clock, random, log, metrics}, *kube_transport,
+      store(kube::World{time.loop, clock, random, log, metrics}, *kube_transport,
             {.connection = {.origin = kube_origin, .token = Secret("controller-token")},
              .instance = "sim"}),
-      gateways(azure::World{time.loop, time.clock, random, log, metrics}, network, {"azure.test"}),
+      gateways(azure::World{time.loop, clock, random, log, metrics}, network, {"azure.test"}),
       journal(files, log, "journal"),
       lease_client(std::make_unique<kube::Client>(
-          time.clock, metrics, *kube_transport,
+          clock, metrics, *kube_transport,
           kube::Connection{.origin = kube_origin,
                            .token = Secret("controller-token"),
                            .timeout = kube::Lease::renew_deadline / 2,
                            .list_timeout = kube::Lease::renew_deadline / 2})),
       lease(identity.empty() ? nullptr
                              : std::make_unique<kube::Lease>(
-                                   kube::World{time.loop, time.clock, random, log, metrics},
+                                   kube::World{time.loop, clock, random, log, metrics},
                                    *lease_client, kube::Lease::Options{.identity = identity})),
-      engine(engine::Services{time.loop, time.clock, random, log, metrics, store, journal, gateways,
+      engine(engine::Services{time.loop, clock, random, log, metrics, store, journal, gateways,
                               lease ? static_cast<Leadership&>(*lease) : sole_leader},
              {.owner = owner, .writer = fmt::format("sim-{}", seed)}),
       scope(time.loop, [&time](std::exception_ptr) { ++time.bugs; }) {
@@ -87,6 +104,7 @@ Operator::Operator(support::SimulatedWorld& time, http::Network& network,
 
 World::World(std::uint64_t run_seed, std::string estate)
     : time(*parse_rfc3339(start_of_time)),
+      operators_clock(time.loop, *parse_rfc3339(start_of_time)),
       network(time.loop, time.clock),
       server_random(run_seed),
       seed(run_seed) {
@@ -112,22 +130,15 @@ World::World(std::uint64_t run_seed, std::string estate)
     network.serve(azure_origin, *cloud);
     network.before_send = [this](const http::Request& request) {
         calls.push_back(describe_call(request));
-        return fate ? fate(request) : support::Fate{};
+        support::Fate decided = fate ? fate(request) : support::Fate{};
+        if (witness) witness->sent(request, decided);
+        return decided;
     };
-    const http::Response token =
-        cloud
-            ->handle(
-                {.method = "POST",
-                 .target = "/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token",
-                 .headers = {{"Host", "azure.test:10443"},
-                             {"Content-Type", "application/x-www-form-urlencoded"}},
-                 .body = "grant_type=client_credentials&client_id=55555555-5555-5555-5555-"
-                         "555555555555&client_secret="
-                         "saboteur-secret&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
-                now())
-            .response;
-    REQUIRE_MESSAGE(token.status == 200, token.body);
-    azure_token = json::parse(token.body).at("access_token");
+    network.after_reply = [this](const http::Request& request, const http::Response& response) {
+        if (witness) witness->handled(request, response);
+        if (after_reply) after_reply(request, response);
+    };
+    azure_token = sign_in(*cloud, now());
 }
 
 World::~World() { process.reset(); }
@@ -137,21 +148,22 @@ void World::start_operator() { process = make_operator(network); }
 std::unique_ptr<Operator> World::make_operator(http::Network& way, const std::string& identity) {
     const json system = get("/api/v1/namespaces/kube-system");
     const Owner owner = Owner::of_cluster(system.at("metadata").at("uid").get<std::string>());
-    return std::make_unique<Operator>(time, way, files, log, metrics,
+    return std::make_unique<Operator>(time, operators_clock, way, files, log, metrics,
                                       seed * 1000 + static_cast<std::uint64_t>(++processes), owner,
                                       identity);
 }
 
 http::Response World::request(const std::string& who, std::string method, std::string target,
                               std::string body, std::string content_type) {
-    return api
-        ->handle({.method = std::move(method),
-                  .target = std::move(target),
-                  .headers = {{"Authorization", "Bearer " + who + "-token"},
-                              {"Content-Type", content_type}},
-                  .body = std::move(body)},
-                 now())
-        .response;
+    const http::Request asked{
+        .method = std::move(method),
+        .origin = kube_origin,
+        .target = std::move(target),
+        .headers = {{"Authorization", "Bearer " + who + "-token"}, {"Content-Type", content_type}},
+        .body = std::move(body)};
+    http::Response answer = api->handle(asked, now()).response;
+    if (witness && asked.method != "GET") witness->outside(who, asked, answer);
+    return answer;
 }
 
 json World::create_as(const std::string& who, const json& object) {
@@ -196,15 +208,21 @@ std::vector<json> World::records() {
 }
 
 http::Response World::azure(std::string method, std::string target, const json& body) {
-    return cloud
-        ->handle({.method = std::move(method),
-                  .target = std::move(target),
-                  .headers = {{"Host", "azure.test:10443"},
-                              {"Authorization", "Bearer " + azure_token},
-                              {"Content-Type", "application/json"}},
-                  .body = body.is_null() ? std::string() : body.dump()},
-                 now())
-        .response;
+    http::Request asked{.method = std::move(method),
+                        .origin = azure_origin,
+                        .target = std::move(target),
+                        .headers = {{"Host", "azure.test:10443"},
+                                    {"Authorization", "Bearer " + azure_token},
+                                    {"Content-Type", "application/json"}},
+                        .body = body.is_null() ? std::string() : body.dump()};
+    http::Response answer = cloud->handle(asked, now()).response;
+    if (answer.status == 401) {  // an hour has passed
+        azure_token = sign_in(*cloud, now());
+        asked.headers.set("Authorization", "Bearer " + azure_token);
+        answer = cloud->handle(asked, now()).response;
+    }
+    if (witness && asked.method != "GET") witness->outside("saboteur", asked, answer);
+    return answer;
 }
 
 bool World::reaches(const std::string& source, const std::string& vm, int port) {

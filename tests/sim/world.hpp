@@ -34,9 +34,9 @@ inline constexpr const char* start_of_time = "2026-11-21T09:00:00Z";
 /// One process of the operator: everything that a `kill -9` takes with it.
 struct Operator {
     /// With an `identity` it is one of several, and leads by the Lease.
-    Operator(support::SimulatedWorld& time, http::Network& network, support::MemoryFiles& files,
-             support::KeptLog& log, support::KeptMetrics& metrics, std::uint64_t seed,
-             const Owner& owner, const std::string& identity = {});
+    Operator(support::SimulatedWorld& time, Clock& clock, http::Network& network,
+             support::MemoryFiles& files, support::KeptLog& log, support::KeptMetrics& metrics,
+             std::uint64_t seed, const Owner& owner, const std::string& identity = {});
 
     support::SeededRandom random;
     std::unique_ptr<http::Transport> kube_transport;
@@ -53,6 +53,21 @@ struct Operator {
 /// How requests look from outside: `kube PATCH …/accessgrants/a`, `azure DELETE …/securityRules/x`.
 std::string describe_call(const http::Request& request);
 
+/// Somebody who is told of all that happens in a world, in the moment in which it happens.
+class Witness {
+public:
+    virtual ~Witness() = default;
+    /// A process of the operator hands this over; `fate` is what will become of it.
+    virtual void sent(const http::Request& request, const support::Fate& fate) = 0;
+    /// A server has answered the operator; the answer has not travelled back yet.
+    virtual void handled(const http::Request& request, const http::Response& response) = 0;
+    /// Somebody else wrote: a user, a tool, a saboteur.
+    virtual void outside(const std::string& who, const http::Request& request,
+                         const http::Response& response) = 0;
+    /// Everything that was due in this moment of simulated time has happened.
+    virtual void step() = 0;
+};
+
 struct World {
     explicit World(std::uint64_t seed = 1, std::string estate = small_estate());
     ~World();
@@ -63,13 +78,25 @@ struct World {
     void crash() { process.reset(); }
 
     // Time.
-    void run_for(std::chrono::nanoseconds span) { time.run_for(span); }
+    void run_for(std::chrono::nanoseconds span) {
+        run_until([] { return false; }, span);
+    }
     /// Until `done`, at most `at_most`; true if it came about.
     bool run_until(const std::function<bool()>& done,
                    std::chrono::nanoseconds at_most = std::chrono::seconds(60)) {
-        return time.run_until(done, at_most);
+        if (!witness) return time.run_until(done, at_most);
+        const auto seen = [this, &done] {
+            witness->step();
+            return done();
+        };
+        return time.run_until(seen, at_most);
     }
     Timestamp now() const { return time.clock.now(); }
+    /// The wall clocks of everybody are set `by` forward or back.
+    void jump(std::chrono::seconds by) {
+        time.clock.jump(by);
+        operators_clock.jump(by);
+    }
 
     // The API server, as a user sees it.
     json apply(const json& object);  ///< creates or merge-patches, as admin
@@ -110,6 +137,7 @@ struct World {
     static json a_grant(const std::string& name, const std::string& duration = "10m");
 
     support::SimulatedWorld time;
+    support::SimulatedClock operators_clock;  ///< the machine's that the operator runs on
     support::InProcessNetwork network;
     support::MemoryFiles files;
     support::KeptLog log;
@@ -126,6 +154,9 @@ struct World {
     std::vector<std::string> calls;
     /// Decides on each call of the operator, after it was written down; default: it arrives.
     std::function<support::Fate(const http::Request&)> fate = {};
+    /// Told when a server has answered the operator, before the answer travels back.
+    std::function<void(const http::Request&, const http::Response&)> after_reply = {};
+    Witness* witness = nullptr;  ///< outlives its place here
     /// How far the API server's clock is ahead of everybody else's.
     seconds api_clock_ahead{0};
     std::string azure_token;

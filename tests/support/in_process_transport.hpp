@@ -31,6 +31,8 @@ struct Fate {
     std::chrono::milliseconds delay{0};
     /// Answered in the server's place, which never sees the request.
     std::optional<http::Response> instead = {};
+    /// What becomes of the answer on its way back.
+    std::function<void(http::Response&)> change = {};
 };
 
 /// A network inside the process: origins lead to `http::Handler`s, time is the loop's, nothing is
@@ -64,6 +66,9 @@ public:
     /// Sees the bytes of a stream on their way and may change them; false: the connection breaks
     /// after them.
     std::function<bool(const http::Request&, std::string&)> on_stream_bytes = {};
+    /// True: nothing arrives on this stream for now, and nothing tells so; looked at once in
+    /// `stream_tick`.
+    std::function<bool(const http::Request&)> is_silent = {};
 
     /// Told when connections are wanted ahead; there are none here.
     std::function<void(const http::Request&, int)> on_prepare = {};
@@ -128,6 +133,7 @@ private:
         co_await loop_.sleep_until(std::min(back, deadline));
         if (back > deadline) co_return unavailable("timed out");
         if (!*box || fate.way == Fate::Way::lost_reply) co_return unavailable("connection reset");
+        if (fate.change) fate.change((*box)->response);
         co_return std::move(**box);
     }
 
@@ -178,7 +184,9 @@ public:
         for (;;) {
             if (epoch_ != network_.stream_epoch_) co_return unavailable("connection reset");
             if (ended_) co_return std::string();
-            http::Stream::Chunk chunk = reply_.stream->take(network_.clock_.now());
+            const bool silent = network_.is_silent && network_.is_silent(request_);
+            http::Stream::Chunk chunk;
+            if (!silent) chunk = reply_.stream->take(network_.clock_.now());
             ended_ = chunk.ended;
             if (!chunk.bytes.empty()) {
                 last_bytes_ = network_.loop_.steady_now();

@@ -21,32 +21,43 @@ private:
     SteadyTime now_{std::chrono::hours(1)};
 };
 
-/// A clock over `SimulatedTime`. The wall follows the steady time from `start` on; `jump` sets it
-/// off.
+/// A clock over `SimulatedTime`. The wall follows the steady time from `start` on; `jump` and
+/// `drift` set it off.
 class SimulatedClock final : public Clock {
 public:
     SimulatedClock(Loop& loop, Timestamp start)
         : loop_(loop), wall_at_zero_(start - since_start()) {}
 
     Timestamp now() const override {
-        return std::chrono::floor<seconds>(wall_at_zero_ + since_start());
+        return std::chrono::floor<seconds>(wall_at_zero_ + since_start() + gained());
     }
     SteadyTime steady_now() const override { return loop_.steady_now(); }
     Task<void> sleep_until(SteadyTime due) override { co_await loop_.sleep_until(due); }
     Task<void> sleep_until_wall(Timestamp due, std::chrono::milliseconds longest) override {
-        const auto left =
-            std::chrono::sys_time<std::chrono::nanoseconds>(due) - (wall_at_zero_ + since_start());
+        const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(due) -
+                          (wall_at_zero_ + since_start() + gained());
         const auto wait = std::clamp<std::chrono::nanoseconds>(left, {}, longest);
         co_await loop_.sleep_until(loop_.steady_now() + wait);
     }
 
     /// The wall clock is set `by` forward (or back, when negative); timers do not notice.
     void jump(std::chrono::seconds by) { wall_at_zero_ += by; }
+    /// From now on it gains that many millionths; it loses them when negative.
+    void drift(int parts_per_million) {
+        wall_at_zero_ += gained();
+        drifts_from_ = loop_.steady_now();
+        parts_per_million_ = parts_per_million;
+    }
 
 private:
     std::chrono::nanoseconds since_start() const { return loop_.steady_now().time_since_epoch(); }
+    std::chrono::nanoseconds gained() const {
+        return (loop_.steady_now() - drifts_from_) * parts_per_million_ / 1'000'000;
+    }
     Loop& loop_;
     std::chrono::sys_time<std::chrono::nanoseconds> wall_at_zero_;
+    SteadyTime drifts_from_{};
+    int parts_per_million_ = 0;
 };
 
 /// A loop in simulated time. A `Bug` that leaves a task of `scope` is counted; tests check `bugs`.

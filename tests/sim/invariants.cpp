@@ -1,0 +1,374 @@
+#include "sim/invariants.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "model/address.hpp"
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+
+std::optional<Timestamp> History::end_of(const SeenGrant& grant) const {
+    if (grant.record.is_null()) return std::nullopt;
+    const auto time = [&](const char* where) {
+        const json::json_pointer pointer(where);
+        return parse_rfc3339(grant.record.value(pointer, std::string()));
+    };
+    std::optional<Timestamp> end;
+    for (const char* where : {"/spec/latestEnd", "/status/end", "/spec/request/notAfter"}) {
+        if (const auto at = time(where)) end = std::min(end.value_or(*at), *at);
+    }
+    return end;
+}
+
+std::optional<SteadyTime> History::due_since(const SeenGrant& grant) const {
+    std::optional<SteadyTime> due = grant.over;
+    if (const auto end = end_of(grant); end && now >= *end) {
+        due = std::min(due.value_or(steady_at(*end)), steady_at(*end));
+    }
+    return due;
+}
+
+namespace {
+
+std::string seconds_of(SteadyTime::duration span) {
+    return fmt::format("{:.1f} s", std::chrono::duration<double>(span).count());
+}
+
+/// Our own rules that let a grant's sources in.
+template <class Visit>
+Complaint first_opening(const History& h, Visit&& visit) {
+    for (const auto& [path, rule] : h.rules) {
+        if (!rule.allows || !rule.of_grant) continue;
+        if (Complaint wrong = visit(path, rule)) return wrong;
+    }
+    return std::nullopt;
+}
+
+std::optional<Cidr> network_of(const std::string& text) {
+    if (const auto cidr = Cidr::parse(text)) return *cidr;
+    const auto whole = Cidr::parse(text + (text.find(':') == text.npos ? "/32" : "/128"));
+    return whole ? std::optional(*whole) : std::nullopt;
+}
+
+/// `name` and `names`: a rule has either.
+std::vector<std::string> texts_of(const json& properties, const char* one, const char* many) {
+    std::vector<std::string> all = properties.value(many, std::vector<std::string>());
+    if (const std::string single = properties.value(one, ""); !single.empty())
+        all.push_back(single);
+    return all;
+}
+
+bool is_trouble(const History& h, SteadyTime::duration ago) {
+    return h.steady < std::max({h.azure_heals, h.kube_heals, h.others_wrote}) + ago ||
+           !h.running_since || h.steady < *h.running_since + ago;
+}
+
+/// I1. DESIGN 3, promise 1; bounds of SURFACES 7.0. What lands or is changed after the end has the
+/// sweep besides; a cloud that is disturbed has until it is healed.
+Complaint bounded_access(const History& h) {
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        std::optional<SteadyTime> due = grant ? h.due_since(*grant) : std::nullopt;
+        if (rule.mark_end && h.now >= *rule.mark_end)
+            due = std::min(due.value_or(h.steady_at(*rule.mark_end)), h.steady_at(*rule.mark_end));
+        if (!due || !h.running_since) return std::nullopt;
+        SteadyTime from = std::max({*due, h.azure_heals, *h.running_since + 2s});
+        if (rule.since > *due) from = std::max(from, rule.since + bounds::sweep);
+        // That it was ended early has to be heard first.
+        if (grant && grant->over == due) from = std::max(from, h.kube_heals);
+        const auto late = h.steady - from;
+        if (late <= bounds::nsg + bounds::azure) return std::nullopt;
+        return fmt::format("{} is there {} after the end of its grant ({} after all was well)",
+                           path, seconds_of(h.steady - *due), seconds_of(late));
+    });
+}
+
+/// I1, second half. DESIGN 3, promise 1: overdue access raises a metric within 5 s.
+Complaint overdue_is_told(const History& h) {
+    if (!h.running_since || h.steady < *h.running_since + 30s || h.overdue_metric > 0)
+        return std::nullopt;
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        const auto end = grant ? h.end_of(*grant) : std::nullopt;
+        if (!end || rule.by_others) return std::nullopt;
+        // What was closed and came back is found by the next sweep.
+        const bool closed = grant->record.contains("/status/closedAt"_json_pointer);
+        const SteadyTime due =
+            std::max(h.steady_at(*end), closed ? rule.since + 60s : SteadyTime{});
+        const bool told_late = h.steady - due > 6s + std::max(h.clock_apart, 0s);
+        const bool opened = grant->record.contains("/status/end"_json_pointer) || h.now > *end + 6s;
+        if (!told_late || !opened) return std::nullopt;
+        return fmt::format("{} is overdue by {} and no metric says so", path,
+                           seconds_of(h.steady - due));
+    });
+}
+
+/// I2. DESIGN 3, promise 2 and 5.2: just before an opening the grant is read live.
+Complaint no_opening_after_the_end(const History& h, const Opening& opening) {
+    const SeenGrant* grant = h.grant(opening.uid);
+    if (!grant) return "an opening for a grant that never was leaves: " + opening.rule;
+    const auto end = h.end_of(*grant);
+    const auto slack = std::min<std::chrono::seconds>(std::max(-h.clock_apart, 0s), 30s);
+    if (end && h.now >= *end + slack)
+        return fmt::format("an opening of {} leaves after its end {}", opening.rule,
+                           format_rfc3339(*end));
+    if (grant->over && grant->read_live && *grant->over <= *grant->read_live)
+        return fmt::format("an opening of {} leaves although the operator has read that it is {}",
+                           opening.rule, grant->over_by);
+    if (!grant->over) return std::nullopt;
+    const auto old = h.steady - *grant->over;
+    if (old <= 5s) return std::nullopt;
+    return fmt::format("an opening of {} leaves {} after it was {}; the grant was read live {} ago",
+                       opening.rule, seconds_of(old), grant->over_by,
+                       grant->read_live ? seconds_of(h.steady - *grant->read_live) : "never");
+}
+
+/// I3. DESIGN 3, promise 3: all members but etag and provisioningState.
+Complaint foreign_rules_stay(const History& h) {
+    if (h.foreign == h.foreign_expected) return std::nullopt;
+    return "rules of others have changed:\n" + h.foreign + "expected:\n" + h.foreign_expected;
+}
+
+Complaint outside_the_grant(const History& h, const SeenGrant& grant, const std::string& path,
+                            const SeenRule& rule) {
+    const json& spec = grant.object.at("spec").at("network");
+    const json& rp = rule.properties;
+    const auto wide = [&](const std::string& what, const std::string& value) {
+        return fmt::format("{} is wider than grant {}: {} {}", path, grant.name, what, value);
+    };
+    for (const std::string& source : texts_of(rp, "sourceAddressPrefix", "sourceAddressPrefixes")) {
+        const auto network = network_of(source);
+        const bool inside =
+            network && std::ranges::any_of(spec.at("sources"), [&](const json& allowed) {
+                const auto outer = network_of(allowed.get<std::string>());
+                return outer && outer->contains(*network);
+            });
+        if (!inside) return wide("source", source);
+    }
+    std::set<std::string> addresses;
+    for (const json& vm : spec.at("virtualMachines")) {
+        const auto own = h.addresses.find(vm.get<std::string>());
+        if (own != h.addresses.end()) addresses.insert(own->second.begin(), own->second.end());
+    }
+    for (const std::string& to :
+         texts_of(rp, "destinationAddressPrefix", "destinationAddressPrefixes")) {
+        if (!addresses.contains(to.substr(0, to.find('/')))) return wide("destination", to);
+    }
+    std::set<std::string> ports;
+    for (const json& port : spec.at("ports"))
+        ports.insert(std::to_string(port.at("port").get<int>()));
+    for (const std::string& port : texts_of(rp, "destinationPortRange", "destinationPortRanges")) {
+        if (!ports.contains(port)) return wide("port", port);
+    }
+    if (rp.value("protocol", "") != "Tcp") return wide("protocol", rp.value("protocol", ""));
+    if (rp.value("direction", "") != "Inbound") return wide("direction", rp.value("direction", ""));
+    const int priority = rp.value("priority", 0);
+    if (priority < 200 || priority > 899) return wide("priority", std::to_string(priority));
+    return std::nullopt;
+}
+
+/// I4. DESIGN 3, promise 4. What somebody else widened has the sweep to be put back.
+Complaint never_wider(const History& h) {
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        if (!grant) return std::nullopt;  // I10 complains
+        Complaint wide = outside_the_grant(h, *grant, path, rule);
+        const bool excused =
+            rule.by_others && h.steady < std::max({rule.since, h.azure_heals, h.kube_heals}) +
+                                             bounds::sweep + bounds::nsg + bounds::azure;
+        return excused ? std::nullopt : wide;
+    });
+}
+
+/// I5. DESIGN 3, promise 5.
+Complaint ends_are_written_once(const History& h) {
+    for (const auto& [name, record] : h.records) {
+        const json& first = h.first_records.at(name);
+        if (record.at("spec") != first.at("spec")) return "the spec of record " + name + " changed";
+        const auto latest = parse_rfc3339(record.at("spec").at("latestEnd").get<std::string>());
+        const auto end = parse_rfc3339(record.value("/status/end"_json_pointer, std::string()));
+        const auto before = h.least_ends.find(name);
+        if (before != h.least_ends.end() && (!end || *end > before->second))
+            return fmt::format("the end of record {} grew, or went: it was {}", name,
+                               format_rfc3339(before->second));
+        if (end && latest && *end > *latest)
+            return "the end of record " + name + " passes its latest";
+    }
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        if (rule.by_others || !grant || grant->record.is_null()) return std::nullopt;
+        const auto latest =
+            parse_rfc3339(grant->record.at("spec").at("latestEnd").get<std::string>());
+        if (rule.mark_end && latest && *rule.mark_end <= *latest) return std::nullopt;
+        return path + " has a mark that ends after its record, or never";
+    });
+}
+
+/// I6. DESIGN 3, promise 6: what the operator has begun to close it does not open again.
+Complaint at_most_once(const History& h, const Opening& opening) {
+    const SeenGrant* grant = h.grant(opening.uid);
+    if (!grant || !grant->removal_sent) return std::nullopt;
+    return fmt::format("{} is opened again {} after its closing began", opening.rule,
+                       seconds_of(h.steady - *grant->removal_sent));
+}
+
+/// I7. DESIGN 3, promise 7: a due close never waits behind an open.
+Complaint closing_wins(const History& h, const Opening& opening) {
+    if (is_trouble(h, 60s)) return std::nullopt;
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = rule.nsg == opening.nsg ? h.grant(rule.uid) : nullptr;
+        const auto due = grant ? h.due_since(*grant) : std::nullopt;
+        if (!due || h.steady - *due < 2s || rule.since > *due) return std::nullopt;
+        const auto sent = h.removals_sent.find(path);
+        if (sent != h.removals_sent.end() && sent->second >= *due) return std::nullopt;
+        return fmt::format("{} is opened while {}, over since {}, waits", opening.rule, path,
+                           seconds_of(h.steady - *due));
+    });
+}
+
+/// I8, and the second half of I12. DESIGN 3, promises 8 and 12: what is owed stays open.
+Complaint owed_access_stays(const History& h) {
+    for (const auto& [uid, grant] : h.grants) {
+        const bool opened = grant.record.contains("/status/openedAt"_json_pointer);
+        if (!opened || !grant.cut_since || h.due_since(grant)) continue;
+        // Somebody may take it away, and it is put back within a sweep.
+        const auto at_most = is_trouble(h, 92s) ? 92s : 0s;
+        if (h.steady - std::max(*grant.cut_since, std::max(h.azure_heals, h.kube_heals)) > at_most)
+            return fmt::format("grant {} is owed access and has none since {}", grant.name,
+                               seconds_of(h.steady - *grant.cut_since));
+    }
+    return std::nullopt;
+}
+
+/// I9. DESIGN 3, promise 9: released only after proof, and after all that may still land.
+Complaint released_after_proof(const History& h) {
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        if (!grant || !grant->released || rule.by_others) return std::nullopt;
+        return fmt::format("grant {} was released and {} is there", grant->name, path);
+    });
+}
+
+/// I10. DESIGN 3, promise 10: record and journal head are durable before the opening.
+Complaint audit_first(const History& h, const Opening& opening) {
+    const SeenGrant* grant = h.grant(opening.uid);
+    if (!grant || grant->record.is_null()) return opening.rule + " opens without a record";
+    const std::size_t at = h.journal.find("rule=" + opening.rule + " ");
+    if (at == h.journal.npos) return opening.rule + " opens and the journal does not say so";
+    // A line's number is its seq.
+    const auto seq = 1 + std::count(h.journal.begin(),
+                                    h.journal.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    if (h.head_seq >= static_cast<std::uint64_t>(seq)) return std::nullopt;
+    return fmt::format("{} opens with seq {} while the head is at {}", opening.rule, seq,
+                       h.head_seq);
+}
+
+/// I15. A new object under an old name inherits nothing and loses nothing.
+Complaint uids_decide(const History& h, const Opening& opening) {
+    const SeenGrant* grant = h.grant(opening.uid);
+    if (!grant || grant->record.is_null()) return std::nullopt;  // I10 complains
+    const json& of = grant->record.at("spec").at("grant");
+    if (of.at("uid") != opening.uid || of.at("name") != grant->name)
+        return opening.rule + " stands on the record of another grant";
+    for (const auto& [uid, other] : h.grants) {
+        if (uid == opening.uid || other.name != grant->name || !other.exists) continue;
+        if (grant->over && h.steady - *grant->over > 5s)
+            return fmt::format("{} is opened though another object has the name {}", opening.rule,
+                               grant->name);
+    }
+    return std::nullopt;
+}
+
+/// I16, for the rules of grants: without grants there are none.
+Complaint nothing_leaks(const History& h) {
+    if (is_trouble(h, bounds::sweep + bounds::nsg + bounds::azure)) return std::nullopt;
+    for (const auto& [uid, grant] : h.grants) {
+        if (grant.exists) return std::nullopt;
+    }
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        if (h.steady - rule.since <= bounds::sweep + bounds::nsg + bounds::azure)
+            return std::nullopt;
+        return path + " is there and no grant is";
+    });
+}
+
+/// I17. DESIGN 3, promise 13: what is not known does not open.
+Complaint fails_closed(const History& h, const Opening& opening) {
+    if (h.clock_apart > 31s || h.clock_apart < -31s)
+        return fmt::format("{} is opened with a clock that is {} s off", opening.rule,
+                           h.clock_apart.count());
+    const SeenGrant* grant = h.grant(opening.uid);
+    if (!grant || grant->record.is_null()) return std::nullopt;
+    const json& spec = grant->record.at("spec");
+    const auto account = h.accounts.find(spec.at("account").at("name").get<std::string>());
+    if (account == h.accounts.end()) return opening.rule + " is opened without an account";
+    if (account->second.at("spec").value("mode", "Enforce") != "Enforce" &&
+        h.steady > h.kube_heals + 5s)
+        return opening.rule + " is opened by an account that does not enforce";
+    return std::nullopt;
+}
+
+/// P14. DESIGN 3, promise 14: what is called closed is closed. What somebody else opens, or lands
+/// late, is seen by the next sweep.
+Complaint closed_is_closed(const History& h) {
+    for (const auto& [name, policy] : h.policies) {
+        for (const json& condition :
+             policy.value("/status/conditions"_json_pointer, json::array())) {
+            if (condition.at("type") != "Closed" || condition.at("status") != "True") continue;
+            if (!h.strangers_in.empty() && !is_trouble(h, 92s))
+                return fmt::format("policy {} says Closed and {} gets in", name,
+                                   h.strangers_in.front());
+        }
+    }
+    return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
+        const SeenGrant* grant = h.grant(rule.uid);
+        static const std::set<std::string> at_rest = {
+            "Expired", "Revoked", "Deleted", "PolicyDeleted", "EndedBeforeOpen", "OpeningTimedOut"};
+        if (!grant || !grant->exists || is_trouble(h, 92s)) return std::nullopt;
+        const std::string phase = grant->object.value("/status/phase"_json_pointer, "");
+        if (!at_rest.contains(phase)) return std::nullopt;
+        return fmt::format("grant {} says {} and {} is there", grant->name, phase, path);
+    });
+}
+
+/// P14: what is called open is open.
+Complaint open_is_open(const History& h) {
+    for (const auto& [uid, grant] : h.grants) {
+        if (!grant.exists || grant.reached || is_trouble(h, 92s)) continue;
+        if (grant.object.value("/status/phase"_json_pointer, "") != "Open") continue;
+        // Its status follows what happens to it.
+        if (h.due_since(grant)) continue;
+        return fmt::format("grant {} says Open and is not", grant.name);
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+const std::vector<Invariant>& invariants() {
+    static const std::vector<Invariant> all = {
+        {.id = "I1", .title = "bounded access", .after_step = bounded_access},
+        {.id = "I1", .title = "overdue access is told", .after_step = overdue_is_told},
+        {.id = "I2", .title = "no opening after the end", .at_opening = no_opening_after_the_end},
+        {.id = "I3", .title = "foreign rules stay", .after_step = foreign_rules_stay},
+        {.id = "I4", .title = "never wider", .after_step = never_wider},
+        {.id = "I5", .title = "ends are written once", .after_step = ends_are_written_once},
+        {.id = "I6", .title = "at most once", .at_opening = at_most_once},
+        {.id = "I7", .title = "closing wins", .at_opening = closing_wins},
+        {.id = "I8", .title = "owed access stays", .after_step = owed_access_stays},
+        {.id = "I9", .title = "released after proof", .after_step = released_after_proof},
+        {.id = "I10", .title = "audit first", .at_landing = audit_first},
+        {.id = "I15", .title = "uids decide", .at_opening = uids_decide},
+        {.id = "I16", .title = "nothing leaks", .after_step = nothing_leaks},
+        {.id = "I17", .title = "fails closed", .at_opening = fails_closed},
+        {.id = "P14", .title = "closed is closed", .after_step = closed_is_closed},
+        {.id = "P14", .title = "open is open", .after_step = open_is_open},
+    };
+    return all;
+}
+
+}  // namespace sallyport::sim

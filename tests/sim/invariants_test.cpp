@@ -1,0 +1,198 @@
+#include "sim/invariants.hpp"
+
+#include <fmt/format.h>
+
+#include "sim/monitor.hpp"
+#include "sim/scenes.hpp"
+
+using namespace sallyport;
+using namespace sallyport::sim;
+using namespace std::chrono_literals;
+
+// That the judges can complain at all: a world in which all is well is broken by hand, and the one
+// that watches for that says so.
+namespace {
+
+struct Seen {
+    SeenRule& rule() { return history.rules.at(opening.nsg + "/" + opening.rule); }
+    SeenGrant& grant() { return history.grants.at(opening.uid); }
+    json& record() { return grant().record; }
+
+    History history;
+    Opening opening;
+};
+
+/// A world with an open grant, as a monitor sees it.
+Seen a_good_world() {
+    World world;
+    Monitor monitor(world);
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    world.run_for(100s);
+    REQUIRE_MESSAGE(monitor.complaints().empty(), monitor.told());
+    Seen seen{.history = monitor.look(), .opening = {}};
+    seen.history.journal = world.files.files["journal/prod.jsonl"];
+    for (const auto& [path, rule] : seen.history.rules) {
+        if (rule.of_grant) seen.opening = {rule.nsg, rule.name, rule.uid, 200};
+    }
+    REQUIRE_FALSE(seen.opening.uid.empty());
+    return seen;
+}
+
+Complaint asked(const Invariant& invariant, const Seen& seen) {
+    if (invariant.after_step) return invariant.after_step(seen.history);
+    if (invariant.at_opening) return invariant.at_opening(seen.history, seen.opening);
+    return invariant.at_landing(seen.history, seen.opening);
+}
+
+struct Break {
+    std::string title;  ///< of the invariant
+    std::string how;
+    void (*breaks)(Seen&);
+};
+
+void pass(Seen& seen, std::chrono::seconds span) {
+    seen.history.now += span;
+    seen.history.steady += span;
+}
+void end_it(Seen& seen, std::chrono::seconds ago) {
+    seen.record()["status"]["end"] = format_rfc3339(seen.history.now - ago);
+}
+
+const Break breaks[] = {
+    {"bounded access", "its end passed 33 s ago", [](Seen& s) { end_it(s, 33s); }},
+    {"bounded access", "deleted 40 s ago",
+     [](Seen& s) { s.grant().over = s.history.steady - 40s; }},
+    {"bounded access", "its mark's end passed",
+     [](Seen& s) { s.rule().mark_end = s.history.now - 1min; }},
+    {"overdue access is told", "its end passed 7 s ago", [](Seen& s) { end_it(s, 7s); }},
+    {"no opening after the end", "its end has come", [](Seen& s) { end_it(s, 0s); }},
+    {"no opening after the end", "deleted before the last read",
+     [](Seen& s) {
+         s.grant().over = s.history.steady - 2s;
+         s.grant().read_live = s.history.steady - 1s;
+     }},
+    {"no opening after the end", "deleted 6 s ago",
+     [](Seen& s) { s.grant().over = s.history.steady - 6s; }},
+    {"no opening after the end", "never asked for", [](Seen& s) { s.history.grants.clear(); }},
+    {"foreign rules stay", "a comma more", [](Seen& s) { s.history.foreign += ","; }},
+    {"never wider", "source",
+     [](Seen& s) { s.rule().properties["sourceAddressPrefix"] = "198.51.100.0/24"; }},
+    {"never wider", "any source",
+     [](Seen& s) { s.rule().properties["sourceAddressPrefix"] = "*"; }},
+    {"never wider", "destination",
+     [](Seen& s) { s.rule().properties["destinationAddressPrefix"] = "10.0.1.5"; }},
+    {"never wider", "port", [](Seen& s) { s.rule().properties["destinationPortRange"] = "23"; }},
+    {"never wider", "protocol", [](Seen& s) { s.rule().properties["protocol"] = "*"; }},
+    {"never wider", "direction", [](Seen& s) { s.rule().properties["direction"] = "Outbound"; }},
+    {"never wider", "priority", [](Seen& s) { s.rule().properties["priority"] = 150; }},
+    {"never wider", "widened by somebody 93 s ago",
+     [](Seen& s) {
+         s.rule().properties["sourceAddressPrefix"] = "*";
+         s.rule().by_others = true;
+         s.rule().since = s.history.steady - 93s;
+     }},
+    {"ends are written once", "the spec moves",
+     [](Seen& s) {
+         s.history.records.begin()->second["spec"]["latestEnd"] = "2030-01-01T00:00:00Z";
+     }},
+    {"ends are written once", "the end grows",
+     [](Seen& s) { s.history.least_ends.begin()->second -= 1s; }},
+    {"ends are written once", "the mark ends later",
+     [](Seen& s) { s.rule().mark_end = *s.rule().mark_end + 1s; }},
+    {"at most once", "its closing has begun",
+     [](Seen& s) { s.grant().removal_sent = s.history.steady; }},
+    {"closing wins", "another one waits",
+     [](Seen& s) {
+         end_it(s, 3s);
+         s.opening.uid = "another";
+     }},
+    {"owed access stays", "cut off", [](Seen& s) { s.grant().cut_since = s.history.steady - 1ms; }},
+    {"owed access stays", "cut off by somebody 93 s ago",
+     [](Seen& s) {
+         s.history.others_wrote = s.history.steady - 80s;
+         s.grant().cut_since = s.history.steady - 93s;
+     }},
+    {"released after proof", "the hold went", [](Seen& s) { s.grant().released = true; }},
+    {"audit first", "no record", [](Seen& s) { s.record() = nullptr; }},
+    {"audit first", "no journal", [](Seen& s) { s.history.journal.clear(); }},
+    {"audit first", "the head lags", [](Seen& s) { s.history.head_seq = 1; }},
+    {"uids decide", "the record is another's",
+     [](Seen& s) { s.record()["spec"]["grant"]["uid"] = "another"; }},
+    {"uids decide", "another object has the name",
+     [](Seen& s) {
+         s.grant().over = s.history.steady - 6s;
+         s.history.grants["another"] = {.name = "a", .exists = true};
+     }},
+    {"nothing leaks", "the grant is gone",
+     [](Seen& s) {
+         s.grant().exists = false;
+         pass(s, 100s);
+     }},
+    {"fails closed", "the clock is off", [](Seen& s) { s.history.clock_apart = -40s; }},
+    {"fails closed", "no account", [](Seen& s) { s.history.accounts.clear(); }},
+    {"fails closed", "the account is paused",
+     [](Seen& s) { s.history.accounts.begin()->second["spec"]["mode"] = "Paused"; }},
+    {"closed is closed", "a stranger gets in",
+     [](Seen& s) { s.history.strangers_in = {"203.0.113.9 to web01"}; }},
+    {"closed is closed", "says Expired",
+     [](Seen& s) { s.grant().object["status"]["phase"] = "Expired"; }},
+    {"open is open", "says Open", [](Seen& s) { s.grant().reached = false; }},
+};
+
+}  // namespace
+
+TEST_CASE("each invariant holds in a world in which all is well, and complains of each break") {
+    const Seen well = a_good_world();
+    for (const Invariant& invariant : invariants()) {
+        CAPTURE(invariant.title);
+        CHECK_FALSE(asked(invariant, well));
+        int broken = 0;
+        for (const Break& each : breaks) {
+            if (each.title != invariant.title) continue;
+            CAPTURE(each.how);
+            ++broken;
+            Seen broken_world = well;
+            each.breaks(broken_world);
+            CHECK(asked(invariant, broken_world));
+        }
+        CHECK(broken > 0);
+    }
+}
+
+TEST_CASE("a monitor sees by itself what nobody told it of") {
+    World world;
+    Monitor monitor(world);
+    start_ready(world);
+    const Timestamp end = open_grant(world, "a", "3m");
+    const auto behind_its_back = [&](auto&& act) {
+        Witness* const watching = std::exchange(world.witness, nullptr);
+        act();
+        world.witness = watching;
+    };
+    const auto complains = [&](const std::string& head) {
+        for (const std::string& each : monitor.complaints()) {
+            if (each.starts_with(head)) return true;
+        }
+        return false;
+    };
+    world.run_for(100s);
+    REQUIRE_MESSAGE(monitor.complaints().empty(), monitor.told());
+
+    behind_its_back(
+        [&] { put_rule(world, "nsg-web01", "new", a_rule(150, "Allow", "203.0.113.9")); });
+    world.run_for(2s);
+    CHECK(complains("I3 foreign rules stay"));
+
+    // The subnet's group still stands in the way of the stranger; now it does not any more.
+    behind_its_back(
+        [&] { put_rule(world, "nsg-subnet", "new", a_rule(150, "Allow", "203.0.113.9")); });
+    world.run_for(2s);
+    CHECK(complains("P14 closed is closed"));
+
+    cut_off(world, azure_origin);
+    world.run_for(end + 32s - world.now());
+    CHECK_FALSE(complains("I1"));
+    world.run_for(3s);
+    CHECK_MESSAGE(complains("I1 bounded access"), monitor.told());
+}
