@@ -26,6 +26,7 @@ namespace reasons {
 inline constexpr const char* wanted = "wanted";
 inline constexpr const char* drifted = "drifted";
 inline constexpr const char* missing = "missing";
+inline constexpr const char* write_failed = "write failed";
 inline constexpr const char* expired = "expired";
 inline constexpr const char* ended = "ended";
 inline constexpr const char* mark_ended = "mark ended";

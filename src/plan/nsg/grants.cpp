@@ -225,9 +225,21 @@ private:
         return RuleState::missing;
     }
 
+    /// It says what it should. That nobody changed it and it is not in force all the same is no
+    /// drift: the write is repeated, as one that was refused is.
+    RuleState keep(const Slot& slot, SecurityRule rule) {
+        if (!has_failed(*slot.observed)) return RuleState::present;
+        if (claim_.may_open && slot.number) {
+            Cause cause = cause_of(slot, reasons::write_failed, "");
+            cause.repair = false;
+            draft_.put(std::move(rule), nullptr, std::move(cause));
+        }
+        return RuleState::in_flight;
+    }
+
     RuleState repair(const Slot& slot, SecurityRule rule) {
         const std::string where = change(rule, *slot.observed);
-        if (where.empty()) return RuleState::present;
+        if (where.empty()) return keep(slot, std::move(rule));
         const WriteEffect effect = effect_of(slot.observed, &rule);
         Cause cause = cause_of(slot, reasons::drifted, "drifted in " + where);
         if (claim_.may_open || effect == WriteEffect::closes) {

@@ -220,7 +220,12 @@ private:
 
     bool is_in_place(const LockdownSlot& slot) const {
         return slot.observed != nullptr && slot.number && difference_of(slot).empty() &&
-               !draft_.is_in_flight(slot.name);
+               !has_failed(*slot.observed->rule) && !draft_.is_in_flight(slot.name);
+    }
+    /// It says what it should and is not in force: nobody changed it, its write failed.
+    bool is_only_failed(const LockdownSlot& slot) const {
+        return slot.observed != nullptr && has_failed(*slot.observed->rule) &&
+               difference_of(slot).empty();
     }
 
     std::string difference_of(const LockdownSlot& slot) const {
@@ -273,7 +278,7 @@ private:
     /// or some of its denies and the policy was never Ready.
     bool is_only_reported(const LockdownSlot& slot) {
         const bool was_there = claim_.seen_in_place || (claim_.was_ready && has_a_deny());
-        if (claim_.repair || !was_there) return false;
+        if (claim_.repair || !was_there || is_only_failed(slot)) return false;
         draft_.find("LockdownDrift", "a rule of the lockdown is missing or differs", slot.name,
                     claim_.uid);
         return true;
@@ -325,7 +330,11 @@ private:
                     .content = slot.key,
                     .n = slot.n,
                     .repair = before != nullptr || claim_.seen_in_place};
-        if (before != nullptr) {
+        if (is_only_failed(slot)) {
+            cause.reason = reasons::write_failed;
+            cause.repair = false;
+            before = nullptr;
+        } else if (before != nullptr) {
             cause.reason = reasons::drifted;
             cause.detail = "drifted in " + difference_of(slot);
         } else if (claim_.seen_in_place) {

@@ -259,3 +259,20 @@ TEST_CASE(
     CHECK(told_with_priorities(plan) == Lines{"remove closes (not wanted) at 3900"});
     CHECK(tells_of(plan, "OrphanLockdown"));
 }
+
+TEST_CASE("a deny whose write failed is no lockdown, and is written again") {
+    const NsgState before = read_of("nsg-web", {});
+    PolicyClaim ssh = policy("ssh");
+    SecurityRule deny = nsg::plan(inputs(&before, {}, {ssh})).steps.at(0).rule;
+    deny.provisioning_state = "Failed";
+    const NsgState failed = read_of("nsg-web", {deny});
+
+    for (const bool repair : {true, false}) {
+        ssh.repair = repair;
+        ssh.was_ready = true;
+        const Plan plan = nsg::plan(inputs(&failed, {}, {ssh}));
+        CHECK(told_with_priorities(plan) == Lines{"put closes (write failed) at 4094"});
+        CHECK_FALSE(plan.policies.at(0).in_place);
+        CHECK_FALSE(tells_of(plan, "LockdownDrift"));
+    }
+}

@@ -380,3 +380,20 @@ TEST_CASE("modes are filters: Observe and Paused end our own access and do nothi
         CHECK(allowed[0].uid == "zoe");
     }
 }
+
+TEST_CASE("a rule whose write failed is written again though it says what it should") {
+    const GrantClaim alice = grant("alice");
+    SecurityRule stored = rule_of(alice, 0, 200);
+    stored.provisioning_state = "Failed";
+    const NsgState failed = read_of("nsg-web", {stored});
+    stored.provisioning_state = "Updating";
+    const NsgState under_way = read_of("nsg-web", {stored});
+
+    const Plan plan = nsg::plan(inputs(&failed, {alice}));
+
+    REQUIRE(told(plan) == Lines{"put opens (write failed)"});
+    CHECK(plan.steps[0].rule == rule_of(alice, 0, 200));
+    CHECK_FALSE(plan.steps[0].repair);  // nobody took it away
+    CHECK(plan.grants[0].rules[0].state == RuleState::in_flight);
+    CHECK(told(nsg::plan(inputs(&under_way, {alice}))).empty());
+}
