@@ -93,6 +93,7 @@ Task<void> Engine::close_due(std::vector<std::string> uids) {
     for (const std::string& uid : uids) {
         const auto entry = grants_.find(uid);
         if (entry == grants_.end()) continue;
+        entry->second.was_due = true;
         // After a start: no lane has been told of it, and its first look waits for nothing.
         if (entry->second.claimed.empty() && entry->second.active) {
             late_.insert(uid);

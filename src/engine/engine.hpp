@@ -74,6 +74,7 @@ private:
         bool active = false;     ///< has a record that is not closed
         std::string counted_in;  ///< the account among whose active ones it was counted
         bool followed = false;   ///< this process created the record
+        bool was_due = false;    ///< its end has come, whatever the clock says by now
         int failures = 0;
     };
     struct PolicyEntry {

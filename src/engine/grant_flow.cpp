@@ -133,6 +133,7 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
 void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, Observed& out) {
     life::View& view = out.view;
     view.followed = entry.followed;
+    view.was_due = entry.was_due;
     std::set<NsgId> nsgs = entry.claimed;
     if (view.record) {
         for (const RecordedRule& rule : view.record->rules) nsgs.insert(rule.nsg);

@@ -94,6 +94,23 @@ TEST_CASE("a wall clock that jumps an hour ahead ends what is over by it, at onc
     check_clean(world, foreign);
 }
 
+TEST_CASE("a wall clock that is set back 20 s while a grant closes does not open it again") {
+    World world;
+    start_ready(world);
+    const std::string foreign = world.foreign_rules();
+    const Timestamp end = open_grant(world, "a", "30s");
+    run_to(world, end);
+    const std::size_t before = world.calls.size();
+    REQUIRE_TOLD(world,
+                 world.run_until([&] { return count_calls(world, 0, "azure DELETE") > 0; }, 2s));
+    world.operators_clock.jump(-20s);
+    world.run_for(2min);
+    CHECK_TOLD(world, nothing_left(world));
+    CHECK_TOLD(world, count_calls(world, before, "azure PUT") == 0);
+    CHECK_TOLD(world, world.phase("a") == "Expired");
+    check_clean(world, foreign);
+}
+
 TEST_CASE(
     "a wall clock that jumps an hour back makes no end earlier, and none is missed after it") {
     World world;

@@ -51,7 +51,7 @@ std::optional<Ending> by_grant(const View& view, Timestamp now) {
 
 std::optional<Ending> by_time(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
-    const Timestamp end = end_now(view);
+    const Timestamp end = view.was_due ? std::min(end_now(view), now) : end_now(view);
     if (now >= end) {
         if (record.opened_at) return Ending{end, "Expired", "its time has passed"};
         return Ending{end, "EndedBeforeOpen", "its time was over before it was proven open"};

@@ -47,6 +47,9 @@ struct View {
     /// told by `lanes_settled`, or has ended. False: what an earlier process began before
     /// `opened_at` may be in flight though nothing says so.
     bool followed = false;
+    /// This process has seen its end come and began to close; a clock that was set back since then
+    /// does not undo that.
+    bool was_due = false;
 
     /// Judged over the record's request; meaningless without a record.
     path::GrantProof proof = {};

@@ -180,3 +180,23 @@ TEST_CASE("refused and tried again, a rule is put back once; what was never open
     record.rules[0].writes.back().outcome = "Succeeded";
     CHECK(life::is_exhausted(record, nullptr, nsg_id("nsg-web"), "sp-a"));
 }
+
+TEST_CASE("what began to close at its end stays closed when the clock is set back") {
+    Story story = opened();
+    story.writable = false;
+    story.now = at("11:00:10");
+    REQUIRE(story.round().closing);
+
+    story.now = at("10:59:50");
+    story.was_due = true;
+    const life::Plan plan = story.round();
+    CHECK(plan.closing);
+    CHECK_FALSE(plan.claims.at(nsg_id("nsg-web")).may_open);
+    story.writable = true;
+    story.settle();
+
+    CHECK(story.rules.empty());
+    CHECK(story.opened == 1);
+    CHECK(story.published.phase == "Expired");
+    CHECK(story.record->end_reason == "Expired");
+}

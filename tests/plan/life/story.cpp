@@ -67,6 +67,7 @@ life::View Story::view() const {
     view.record_known = records_known;
     if (!records_known) view.record = nullptr;
     view.followed = followed;
+    view.was_due = was_due;
     view.proof = proof();
     if (readable) view.proof_read = now;
     view.lanes = lanes();

@@ -17,6 +17,7 @@ struct Story : World {
     bool exists = true;                       ///< the grant object
     std::optional<AccessRecord> record = {};  ///< under the grant's name, whoever's it is
     bool followed = false;
+    bool was_due = false;
     std::set<NsgId> rules = {};  ///< where a rule of the grant lies
     GrantStatus published = {};
 
