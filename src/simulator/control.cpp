@@ -208,6 +208,19 @@ void append(std::string& list, const std::string& item) {
     list += item;
 }
 
+/// What of the state moves all the time, for those who look all the time.
+http::Response answer_rules(Core& core) {
+    std::string nsgs;
+    core.world.each_group([&](Subscription&, Group& group) {
+        for (const auto& [key, nsg] : group.nsgs) {
+            std::string rules;
+            for (const auto& [rule_key, rule] : nsg.rules) append(rules, rule_json(nsg, rule));
+            append(nsgs, "{\"id\":" + json_text(nsg.id) + ",\"securityRules\":[" + rules + "]}");
+        }
+    });
+    return json_response(200, "{\"networkSecurityGroups\":[" + nsgs + "]}");
+}
+
 http::Response answer_state(Core& core) {
     constexpr std::string_view version = "2024-01-01";
     std::string subscriptions, groups, nsgs, locks, operations;
@@ -324,12 +337,13 @@ http::Response answer_control(Core& core, const http::Request& request, const ht
     if (segments.size() == 2) {
         if (what == "clock") return answer_clock(core, request, offset_ms);
         if (what == "behaviour") return answer_behaviour(core, request);
-        const bool reads = what == "reach" || what == "state";
+        const bool reads = what == "reach" || what == "state" || what == "rules";
         if (reads && request.method != "GET") return wrong(405, "GET");
         if (what == "reach") return answer_reach(core, target);
         if (what == "state") return answer_state(core);
+        if (what == "rules") return answer_rules(core);
     }
-    return wrong(404, "known here: reach, state, clock, faults, behaviour");
+    return wrong(404, "known here: reach, state, rules, clock, faults, behaviour");
 }
 
 }  // namespace sallyport::simulator

@@ -223,3 +223,22 @@ TEST_CASE("switches can be read and set, and a mistake changes none") {
     CHECK(client.post_sim("behaviour", {{"parallelWrites", "Conflict"}}).body()["parallelWrites"] ==
           "Conflict");
 }
+
+TEST_CASE("the rules alone say the same until one changes, under way and in force apart") {
+    Client client;
+    client.has_nsg();
+    const std::string empty = client.sim("rules").text;
+    client.put(client.rule_path("one"), client.rule(200));
+
+    const json under_way = client.sim("rules").body().at("networkSecurityGroups").at(0);
+    client.settle();
+    const Answer settled = client.sim("rules");
+
+    CHECK(under_way.at("securityRules").at(0).at("properties").at("provisioningState") ==
+          "Updating");
+    const json rule = settled.body().at("networkSecurityGroups").at(0).at("securityRules").at(0);
+    CHECK(rule == client.get(client.rule_path("one")).body());
+    CHECK(settled.text != empty);
+    CHECK(client.sim("rules").text == settled.text);
+    CHECK(client.post_sim("rules", {}).status == 405);
+}
