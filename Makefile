@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 JOBS ?= $(shell nproc)
-comma := ,
 # Paths in compiler caches do not depend on where the clone lies.
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_BASEDIR ?= $(CURDIR)
@@ -19,14 +18,13 @@ demo: programs  ## the whole loop in front of your eyes, in under a minute once 
 test: deps-test build sanitized  ## every test, also under the sanitizers; what CI runs
 	ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
 
-sim:  ## fault plans and seeds in simulated time (PLAN=… or SEED=… alone; SEEDS=2000 FIRST_SEED=1)
+sim:  ## fault plans and seeds (one: PLAN=… or SEED=…; all plans: STRIDE=1; SEEDS=… FIRST_SEED=…)
 	tests/tools/deps.sh test
 	cmake --preset release -DSALLYPORT_TESTS=ON
 	cmake --build build -j $(JOBS) --target sim_tests
-	SALLYPORT_PLAN='$(PLAN)' SALLYPORT_PLANS_STRIDE='$(STRIDE)' SALLYPORT_SEED='$(SEED)' \
-	    SALLYPORT_SEEDS='$(SEEDS)' SALLYPORT_FIRST_SEED='$(FIRST_SEED)' \
-	    build/bin/sim_tests --no-skip \
-	    --test-case='$(if $(PLAN),fault plans*,$(if $(SEED)$(SEEDS),seeds*,fault plans*$(comma)seeds*))'
+	tests/sim/sim.py --jobs $(JOBS) $(if $(PLAN),--plan '$(PLAN)') $(if $(SEED),--seed $(SEED)) \
+	    $(if $(STRIDE),--stride $(STRIDE)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	    $(if $(FIRST_SEED),--first-seed $(FIRST_SEED))
 
 up: programs  ## start the demo's world and leave it running
 	tests/demo/world.py up

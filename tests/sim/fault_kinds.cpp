@@ -191,13 +191,17 @@ void thaw(Injector& in) {
     in.world.network.break_streams();
 }
 
+void set_clock(Injector& in, std::chrono::seconds by) {
+    in.world.operators_clock.jump(by);
+    in.monitor.clock_was_set();
+}
 template <int seconds_off>
 void jump(Injector& in, const http::Request&, support::Fate&) {
-    in.world.operators_clock.jump(std::chrono::seconds(seconds_off));
+    set_clock(in, std::chrono::seconds(seconds_off));
 }
 template <int seconds_off>
 void jump_back(Injector& in) {
-    in.world.operators_clock.jump(std::chrono::seconds(-seconds_off));
+    set_clock(in, std::chrono::seconds(-seconds_off));
 }
 void drift(Injector& in, const http::Request&, support::Fate&) {
     in.world.operators_clock.drift(500);
@@ -210,11 +214,11 @@ void suspend(Injector& in, const http::Request&, support::Fate&) { in.suspension
 /// A machine that comes up without knowing what time it is, and learns it later.
 constexpr std::chrono::seconds since_1970{1'795'000'000};
 void starts_in_1970(Injector& in, const http::Request&, support::Fate& fate) {
-    in.world.operators_clock.jump(-since_1970);
+    set_clock(in, -since_1970);
     in.restart_wanted = true;
     fate.way = Way::swallowed;
 }
-void learns_the_time(Injector& in) { in.world.operators_clock.jump(since_1970); }
+void learns_the_time(Injector& in) { set_clock(in, since_1970); }
 
 constexpr auto timeout = 30s;
 constexpr auto pause = 35s;  // the longest between two tries of a closing, and the try

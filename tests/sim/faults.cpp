@@ -141,7 +141,10 @@ bool Injector::disturb_stream(const http::Request& request, std::string& bytes) 
         case StreamFault::again: bytes = last_bytes_[path] + bytes + bytes; break;
         case StreamFault::garbage: bytes = "{]\n" + bytes; break;
     }
-    if (fault != StreamFault::none) monitor.note("FAULT     on the watch " + path);
+    if (fault != StreamFault::none) {
+        monitor.note("FAULT     on the watch " + path);
+        monitor.disturb_kube(plan_ ? plan_->kind->heals_in : FaultKind{}.heals_in);
+    }
     last_bytes_[path] = fresh;
     return goes_on;
 }

@@ -77,12 +77,15 @@ struct History {
     std::map<std::string, SteadyTime> removals_sent = {};  ///< by `nsg/name`, the operator's newest
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
-    SteadyTime others_wrote{};  ///< somebody else changed a rule
-    SteadyTime azure_heals{};   ///< Azure or the way there is disturbed until then
-    SteadyTime kube_heals{};    ///< the same of the API server
+    std::map<std::string, SteadyTime> told_gone = {};  ///< by NSG: a read of it was answered 404
+    SteadyTime others_wrote{};                         ///< somebody else changed a rule
+    SteadyTime azure_heals{};  ///< Azure or the way there is disturbed until then
+    SteadyTime kube_heals{};   ///< the same of the API server
     std::optional<SteadyTime> running_since = {};  ///< nullopt: no process runs
     std::chrono::seconds clock_apart{0};           ///< operator's clock minus everybody's
-    double overdue_metric = 0;                     ///< sallyport_overdue_grants
+    SteadyTime clock_set{};                        ///< the operator's, by somebody
+    SteadyTime time_told{};     ///< its newest request that the API server has answered left then
+    double overdue_metric = 0;  ///< sallyport_overdue_grants
 
     const SeenGrant* grant(const std::string& uid) const {
         const auto it = grants.find(uid);

@@ -13,10 +13,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Between two looks at the cloud while a write may change it, and while nobody has told of one.
 constexpr auto look_pause = 100ms;
+constexpr auto idle_look_pause = 1000ms;
+/// An operation of azure-sim ends within that, or its rule says that it has not.
+constexpr auto after_a_write = 3s;
 constexpr std::size_t timeline_max = 400;
 constexpr std::size_t told_max = 90;
 constexpr std::size_t complaints_max = 10;
+constexpr const char* nsgs_type = "networkSecurityGroups";
 constexpr const char* group = "/apis/sallyport.dev/v1alpha1/";
 
 /// Those who have no grant: beside the granted address, anywhere, inside the network.
@@ -49,6 +54,14 @@ std::optional<Opening> opening_of(const http::Request& request) {
                    .rule = path.substr(slash + 1),
                    .uid = mark->uid,
                    .priority = properties.value("priority", 0)};
+}
+
+/// The kind of the API server's objects that a request is about: `accessgrants`.
+std::string kind_of(const http::Request& request) {
+    std::vector<std::string> segments = http::Target(request.target).segments();
+    std::size_t at = !segments.empty() && segments[0] == "apis" ? 3 : 2;
+    if (segments.size() > at + 2 && segments[at] == "namespaces") at += 2;
+    return segments.size() > at ? segments[at] : "";
 }
 
 std::string short_call(const http::Request& request) {
@@ -93,6 +106,8 @@ void Monitor::disturb_kube(std::chrono::seconds span) {
     history_.kube_heals = std::max(history_.kube_heals, world_.time.loop.steady_now() + span);
 }
 
+void Monitor::clock_was_set() { history_.clock_set = world_.time.loop.steady_now(); }
+
 void Monitor::resumed() {
     history_.running_since = world_.time.loop.steady_now();
     note("the process goes on");
@@ -106,6 +121,10 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     if (writes && !event) last_write_ = now;
     const bool arrives = fate.way == support::Fate::Way::delivered && !fate.instead;
     if (writes && !arrives) note("sent      " + short_call(request) + "  (disturbed)");
+    const std::vector<std::string> path = http::Target(request.target).segments();
+    const bool reads_nsg = !writes && path.size() > 1 && path[path.size() - 2] == nsgs_type;
+    if (reads_nsg && fate.instead && fate.instead->status == 404)
+        history_.told_gone[path.back()] = now;
     if (request.origin != azure_origin || !writes || !is_rule_path(request.target)) return;
     const auto opening = opening_of(request);
     if (!opening) {
@@ -125,6 +144,8 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
 }
 
 void Monitor::handled(const http::Request& request, const http::Response& response) {
+    if (request.origin == kube_origin)
+        history_.time_told = world_.time.loop.steady_now() - world_.network.latency / 2;
     if (request.method == "GET") {
         const std::string path(http::Target(request.target).path());
         const std::string prefix = std::string(group) + "namespaces/payments/accessgrants/";
@@ -135,7 +156,7 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
         }
         return;
     }
-    (request.origin == azure_origin ? rules_moved_ : objects_moved_) = true;
+    moved(request);
     if (request.target.find("/events") == std::string::npos)
         note(fmt::format("operator  {} -> {}", short_call(request), response.status));
     count(request, response);
@@ -171,16 +192,27 @@ void Monitor::outside(const std::string& who, const http::Request& request,
     note(fmt::format("{:<9} {} -> {}", who, azure ? short_call(request) : describe_call(request),
                      response.status));
     if (azure && request.target.starts_with("/_sim/")) return;
-    (azure ? rules_moved_ : objects_moved_) = true;
+    moved(request);
     if (!azure) return;
     history_.others_wrote = world_.time.loop.steady_now();
     outsiders_moved_ = true;
     look();
 }
 
+void Monitor::moved(const http::Request& request) {
+    if (request.origin != azure_origin) {
+        moved_kinds_.insert(kind_of(request));
+        return;
+    }
+    rules_moved_ = true;
+    azure_wrote_ = world_.time.loop.steady_now();
+}
+
 void Monitor::step() {
     const SteadyTime now = world_.time.loop.steady_now();
-    if (!rules_moved_ && !objects_moved_ && now < looked_ + look_pause) return;
+    const bool busy = now < azure_wrote_ + after_a_write || unsettled_;
+    const bool told = rules_moved_ || !moved_kinds_.empty() || world_.process.get() != process_;
+    if (!told && now < looked_ + (busy ? look_pause : idle_look_pause)) return;
     look();
     judge();
 }
@@ -196,7 +228,7 @@ const History& Monitor::look() {
         if (process_) history_.running_since = history_.steady;
         note(process_ ? "a process starts" : "the process dies");
     }
-    if (std::exchange(objects_moved_, false)) look_at_objects();
+    if (!moved_kinds_.empty()) look_at_objects();
     look_at_rules();
     return history_;
 }
@@ -220,15 +252,33 @@ void Monitor::complain(const Invariant& invariant, const Complaint& complaint) {
 // --- What the cloud shows ------------------------------------------------------------------------
 
 void Monitor::look_at_rules() {
-    const http::Response answer =
-        world_.cloud->handle({.method = "GET", .target = "/_sim/state"}, world_.now()).response;
-    const std::size_t from = answer.body.find("\"networkSecurityGroups\":");
-    const std::size_t to = answer.body.find(",\"locks\":");
-    std::string text = answer.body.substr(from, to - from);
+    std::string text =
+        world_.cloud->handle({.method = "GET", .target = "/_sim/rules"}, world_.now())
+            .response.body;
     rules_moved_ = false;
     if (text == rules_text_) return;
     rules_text_ = std::move(text);
-    const json state = json::parse(answer.body);
+    unsettled_ = rules_text_.find("\"Updating\"") != std::string::npos ||
+                 rules_text_.find("\"Deleting\"") != std::string::npos;
+    if (history_.addresses.empty()) look_at_machines();
+    const json state = json::parse(rules_text_);
+    std::set<std::string> present;
+    history_.foreign.clear();
+    for (const json& nsg : state.at("networkSecurityGroups")) {
+        const std::string id = nsg.at("id");
+        for (const json& rule : nsg.at("securityRules"))
+            see_rule(id.substr(id.rfind('/') + 1), rule, present);
+    }
+    if (std::exchange(outsiders_moved_, false)) history_.foreign_expected = history_.foreign;
+    std::erase_if(history_.rules, [&](const auto& each) { return !present.contains(each.first); });
+    see_reach();
+}
+
+/// Machines stay what they are in these worlds.
+void Monitor::look_at_machines() {
+    const json state =
+        json::parse(world_.cloud->handle({.method = "GET", .target = "/_sim/state"}, world_.now())
+                        .response.body);
     for (const json& nic : state.at("networkInterfaces")) {
         const json& properties = nic.at("properties");
         const std::string vm = properties.value("/virtualMachine/id"_json_pointer, "");
@@ -236,15 +286,6 @@ void Monitor::look_at_rules() {
         for (const json& ip : properties.at("ipConfigurations"))
             own.insert(ip.at("properties").at("privateIPAddress").get<std::string>());
     }
-    std::set<std::string> present;
-    history_.foreign.clear();
-    for (const json& nsg : state.at("networkSecurityGroups")) {
-        for (const json& rule : nsg.at("properties").at("securityRules"))
-            see_rule(nsg.at("name"), rule, present);
-    }
-    if (std::exchange(outsiders_moved_, false)) history_.foreign_expected = history_.foreign;
-    std::erase_if(history_.rules, [&](const auto& each) { return !present.contains(each.first); });
-    see_reach();
 }
 
 void Monitor::see_rule(const std::string& nsg, const json& rule, std::set<std::string>& present) {
@@ -338,13 +379,19 @@ void Monitor::look_at_objects() {
             into.emplace(name, std::move(object));
         }
     };
-    by_name("jitpolicies", history_.policies);
-    by_name("cloudaccounts", history_.accounts);
-    see_records(list("accessrecords"));
-    see_grants(list("accessgrants"));
-    for (const json& ledger : list("accessledgers"))
-        history_.head_seq = ledger.at("spec").at("head").at("seq").get<std::uint64_t>();
-    see_reach();
+    const auto is_moved = [moved = std::exchange(moved_kinds_, {})](const char* kind) {
+        return moved.contains(kind) || moved.contains("");
+    };
+    if (is_moved("jitpolicies")) by_name("jitpolicies", history_.policies);
+    if (is_moved("cloudaccounts")) by_name("cloudaccounts", history_.accounts);
+    if (is_moved("accessrecords")) see_records(list("accessrecords"));
+    if (is_moved("accessgrants")) see_grants(list("accessgrants"));
+    see_ends();
+    if (is_moved("accessledgers")) {
+        for (const json& ledger : list("accessledgers"))
+            history_.head_seq = ledger.at("spec").at("head").at("seq").get<std::uint64_t>();
+    }
+    if (is_moved("accessgrants")) see_reach();
 }
 
 void Monitor::see_records(const json& items) {
@@ -369,7 +416,16 @@ void Monitor::see_grants(const json& items) {
         grant.name = meta.at("name");
         grant.object = object;
         grant.exists = true;
+        const auto finalizers = meta.value("finalizers", json::array());
+        const bool held = std::ranges::find(finalizers, hold_finalizer) != finalizers.end();
+        grant.released = grant.was_held && !held;
+        grant.was_held = grant.was_held || held;
     }
+    for (auto& [uid, grant] : history_.grants) grant.released |= grant.was_held && !grant.exists;
+}
+
+/// What ended a grant before its time.
+void Monitor::see_ends() {
     for (const auto& [name, record] : history_.records) {
         const std::string uid = record.at("spec").at("grant").at("uid");
         if (const auto grant = history_.grants.find(uid); grant != history_.grants.end())
@@ -382,11 +438,6 @@ void Monitor::see_grants(const json& items) {
     };
     for (auto& [uid, grant] : history_.grants) {
         const json& meta = grant.object.at("metadata");
-        const auto finalizers = meta.value("finalizers", json::array());
-        const bool held =
-            grant.exists && std::ranges::find(finalizers, hold_finalizer) != finalizers.end();
-        grant.released = grant.was_held && !held;
-        grant.was_held = grant.was_held || held;
         if (!grant.exists) over(grant, "gone");
         if (meta.contains("deletionTimestamp")) over(grant, "deleted");
         if (grant.object.at("spec").value("revoked", false)) over(grant, "revoked");

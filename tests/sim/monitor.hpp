@@ -30,6 +30,8 @@ public:
     /// Azure, the API server, or the way there, is not well for that long from now.
     void disturb_azure(std::chrono::seconds span);
     void disturb_kube(std::chrono::seconds span);
+    /// The operator's clock is another one from now on.
+    void clock_was_set();
     /// The process stood still for a while, and goes on now.
     void resumed();
     /// Into the timeline.
@@ -56,9 +58,12 @@ public:
 private:
     void look_at_rules();
     void look_at_objects();
+    void look_at_machines();
     void see_rule(const std::string& nsg, const json& rule, std::set<std::string>& present);
     void see_grants(const json& list);
     void see_records(const json& list);
+    void see_ends();
+    void moved(const http::Request& request);
     void see_reach();
     bool reaches(const std::string& source, const std::string& vm, int port);
     void judge();
@@ -72,7 +77,9 @@ private:
     std::deque<std::string> timeline_;
     std::string rules_text_;
     bool rules_moved_ = true;
-    bool objects_moved_ = true;
+    std::set<std::string> moved_kinds_ = {""};  ///< of the API server's objects; "": all
+    bool unsettled_ = false;                    ///< an operation is under way
+    SteadyTime azure_wrote_{};
     bool outsiders_moved_ = true;
     SteadyTime looked_{};
     SteadyTime last_write_{};

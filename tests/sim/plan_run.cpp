@@ -57,11 +57,14 @@ void PlanRun::step(std::chrono::milliseconds span) {
     if (next_act_ >= workload_.acts.size() || !workload_.acts[next_act_].when(world)) return;
     if (next_act_ == 0) injector.begin();
     monitor.note("act       " + workload_.acts[next_act_].name);
+    acted_ = world.time.loop.steady_now();
     workload_.acts[next_act_++].act(world);
 }
 
 std::chrono::milliseconds PlanRun::pace() const {
-    if (next_act_ < workload_.acts.size() || injector.is_active() || back_at_) return 250ms;
+    const bool early = world.time.loop.steady_now() < acted_ + 10s;
+    if (injector.is_active() || back_at_ || early) return 250ms;
+    if (next_act_ < workload_.acts.size()) return 1s;
     const bool settled = world.time.loop.steady_now() > monitor.last_write() + 30s;
     return settled ? 5s : 500ms;
 }
@@ -77,6 +80,10 @@ std::string PlanRun::play() {
         step(pace());
     }
     while (injector.is_active() && monitor.complaints().empty()) step(1s);
+    // Until all may be expected to be well: a lock is believed for 5 minutes.
+    while (world.time.loop.steady_now() < monitor.history().azure_heals &&
+           monitor.complaints().empty())
+        step(5s);
     // It stays so, and nothing is written any more.
     SteadyTime still = world.time.loop.steady_now();
     while (world.time.loop.steady_now() < still + quiet_for) {
@@ -111,7 +118,8 @@ json PlanRun::outcome() {
     return {{"rules", rules},
             {"ends", ends},
             {"phases", phases},
-            {"policy", policy.is_null() ? "gone" : policy.value("/status/phase"_json_pointer, "")}};
+            {"policy", policy.is_null() ? "gone" : policy.value("/status/phase"_json_pointer, "")},
+            {"closed", policy.is_null() ? json() : condition(policy, "Closed").at("status")}};
 }
 
 std::string PlanRun::told() {

@@ -33,6 +33,7 @@ private:
     const Workload& workload_;
     const Plan* plan_;
     std::size_t next_act_ = 0;
+    SteadyTime acted_{};  ///< the last act
     std::optional<SteadyTime> back_at_ = {};
 };
 

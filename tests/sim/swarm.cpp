@@ -39,12 +39,25 @@ json whole_nsg_without_ours(World& world, const std::string& name) {
 
 }  // namespace
 
-Swarm::Swarm(std::uint64_t seed)
+Schedule Schedule::part(const std::vector<std::size_t>& numbers) const {
+    Schedule some;
+    for (const std::size_t number : numbers) {
+        if (number < acts.size()) {
+            some.acts.push_back(acts[number]);
+        } else {
+            some.hits.push_back(hits[number - acts.size()]);
+        }
+    }
+    return some;
+}
+
+Swarm::Swarm(std::uint64_t seed, const Schedule* only)
     : world(seed),
       monitor(world),
       injector(world, monitor, nullptr),
       random_(seed),
-      began_(world.time.loop.steady_now()) {
+      began_(world.time.loop.steady_now()),
+      only_(only) {
     world.network.stream_tick = 10s;
     world.fate = [this](const http::Request& request) { return decide(request); };
     troubled_ = std::chrono::seconds(120 + draw(360));
@@ -53,12 +66,19 @@ Swarm::Swarm(std::uint64_t seed)
     plan_users();
     plan_outsiders();
     std::ranges::stable_sort(events_, {}, &Event::at);
+    for (std::size_t i = 0; i < events_.size(); ++i) events_[i].number = i;
+    planned_ = events_;
+    if (only_) {
+        std::erase_if(events_, [&](const Event& event) {
+            return std::ranges::find(only_->acts, event.number) == only_->acts.end();
+        });
+    }
     std::ranges::reverse(events_);
     world.start_operator();
 }
 
 void Swarm::add(SteadyTime at, std::string name, std::function<void()> act) {
-    events_.push_back({at, std::move(name), std::move(act)});
+    events_.push_back({at, 0, std::move(name), std::move(act)});
 }
 
 SteadyTime Swarm::some_time(double from, double to) {
@@ -120,10 +140,10 @@ void Swarm::plan_outsiders() {
                 put_quietly(world, nsg, "defender", a_rule(200, "Deny", "192.0.2.0/24", 22));
             });
     }
-    const auto on_some_rule = [this](bool removes) {
+    const auto on_some_rule = [this](bool removes, std::uint64_t which) {
         const std::vector<std::string> ours = world.our_rules();
         if (ours.empty()) return;
-        const std::string path = ours[draw(ours.size())];
+        const std::string path = ours[which % ours.size()];
         const std::size_t slash = path.find('/');
         const std::string nsg = path.substr(0, slash);
         const std::string name = path.substr(slash + 1);
@@ -137,12 +157,13 @@ void Swarm::plan_outsiders() {
         put_quietly(world, nsg, name, rule);
     };
     for (int i = 0; i < 2; ++i) {
+        const std::uint64_t which = draw(64);
         if (chance(0.2))
             add(some_time(0.1, 0.9), "somebody widens a rule",
-                [on_some_rule] { on_some_rule(false); });
+                [on_some_rule, which] { on_some_rule(false, which); });
         if (chance(0.2))
             add(some_time(0.1, 0.9), "somebody removes a rule",
-                [on_some_rule] { on_some_rule(true); });
+                [on_some_rule, which] { on_some_rule(true, which); });
     }
 }
 
@@ -164,12 +185,11 @@ void Swarm::plan_faults() {
     for (std::uint64_t i = draw(3); i > 0; --i)
         add(some_time(0, 1), "all watches break", [this] { world.network.break_streams(); });
     if (chance(0.2)) {
-        const SteadyTime from = some_time(0, 0.8);
-        add(from, "watches fall silent", [this] {
+        add(some_time(0, 0.8), "watches fall silent for 40 s", [this] {
             monitor.disturb_kube(75s);
             injector.streams_silent = true;
+            silent_until_ = world.time.loop.steady_now() + 40s;
         });
-        add(from + 40s, "watches speak again", [this] { injector.streams_silent = false; });
     }
 }
 
@@ -177,18 +197,32 @@ support::Fate Swarm::decide(const http::Request& request) {
     support::Fate fate;
     if (healed_ || request.target.find("/events") != std::string::npos) return fate;
     const Site site{.call = call_class(request)};
-    for (const Chance& each : chances_) {
-        if (!each.kind->fits(site) || !chance(each.probability)) continue;
-        monitor.note(fmt::format("FAULT     {} on {}", each.kind->name, site.call));
-        if (site.azure()) {
-            monitor.disturb_azure(each.kind->heals_in);
-        } else {
-            monitor.disturb_kube(each.kind->heals_in);
-        }
-        each.kind->hit(injector, request, fate);
-        return fate;
+    const std::size_t nth = seen_[site.call]++;
+    const FaultKind* kind = only_ ? chosen(site.call, nth) : drawn(site);
+    if (!kind) return fate;
+    happened_.hits.push_back({site.call, nth, kind});
+    monitor.note(fmt::format("FAULT     {} on {}#{}", kind->name, site.call, nth));
+    if (site.azure()) {
+        monitor.disturb_azure(kind->heals_in);
+    } else {
+        monitor.disturb_kube(kind->heals_in);
     }
+    kind->hit(injector, request, fate);
     return fate;
+}
+
+const FaultKind* Swarm::drawn(const Site& site) {
+    for (const Chance& each : chances_) {
+        if (each.kind->fits(site) && chance(each.probability)) return each.kind;
+    }
+    return nullptr;
+}
+
+const FaultKind* Swarm::chosen(const std::string& call, std::size_t nth) const {
+    for (const Hit& hit : only_->hits) {
+        if (hit.nth == nth && hit.call == call) return hit.kind;
+    }
+    return nullptr;
 }
 
 void Swarm::step() {
@@ -197,15 +231,21 @@ void Swarm::step() {
         const Event event = std::move(events_.back());
         events_.pop_back();
         monitor.note("act       " + event.name);
+        happened_.acts.push_back(event.number);
         event.act();
     }
     if (back_at_ && now >= *back_at_) {
         back_at_.reset();
         world.start_operator();
     }
+    if (silent_until_ && now >= *silent_until_) {
+        silent_until_.reset();
+        injector.streams_silent = false;
+    }
     SteadyTime next = now + 5s;
     if (!events_.empty()) next = std::min(next, events_.back().at);
     if (back_at_) next = std::min(next, *back_at_);
+    if (silent_until_) next = std::min(next, *silent_until_);
     world.run_for(std::max<SteadyTime::duration>(next - now, 1ms));
 }
 
@@ -224,10 +264,14 @@ void Swarm::leave() {
 std::string Swarm::come_to_rest() {
     const SteadyTime healed = world.time.loop.steady_now();
     const auto all_gone = [&] {
-        for (int i = 0; i < 4; ++i) {
-            if (world.phase(fmt::format("g{}", i)) != "gone") return false;
-        }
-        return world.our_rules().empty();
+        const auto is_there = [](const auto& each) { return each.second.exists; };
+        const auto is_grants = [](const auto& each) {
+            const std::string mark = each.second.properties.value("description", "");
+            return mark.find(" policy=") == mark.npos;
+        };
+        const History& seen = monitor.history();
+        return std::ranges::none_of(seen.grants, is_there) &&
+               std::ranges::none_of(seen.rules, is_grants);
     };
     while (!all_gone()) {
         if (!monitor.complaints().empty()) return monitor.complaints().front();
@@ -262,6 +306,19 @@ std::string Swarm::play() {
 }
 
 std::chrono::nanoseconds Swarm::lived() const { return world.time.loop.steady_now() - began_; }
+
+std::string Swarm::tell(const Schedule& schedule) const {
+    std::string text;
+    for (const std::size_t number : schedule.acts) {
+        const Event& event = planned_.at(number);
+        const std::chrono::duration<double> at = event.at - began_;
+        text += fmt::format("  at {:9.3f} s  {}\n", at.count(), event.name);
+    }
+    for (const Hit& hit : schedule.hits)
+        text +=
+            fmt::format("  on {}#{}  {} {}\n", hit.call, hit.nth, hit.kind->suite, hit.kind->name);
+    return text;
+}
 
 std::string Swarm::told() {
     std::string text = fmt::format("seed {}, {} s of trouble\n", world.seed, troubled_.count());

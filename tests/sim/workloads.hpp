@@ -29,13 +29,13 @@ struct Workload {
 
 /// Grant `a` alone; crash_test and the fault plans.
 namespace workloads {
-Workload lockdown();        ///< no grant: a policy closes its ports
-Workload expires();         ///< W1
-Workload deleted();         ///< W2
-Workload revoked();         ///< W2, by `revoked: true`
-Workload deleted_early();   ///< W3: while it opens
+Workload lockdown();                                    ///< no grant: a policy closes its ports
+Workload expires(const std::string& duration = "10s");  ///< W1
+Workload deleted();                                     ///< W2
+Workload revoked();                                     ///< W2, by `revoked: true`
+Workload deleted_early();                               ///< W3: while it opens
 Workload policy_deleted();  ///< it ends its grant and takes its lockdown along
-Workload both_families();   ///< IPv4 and IPv6
+Workload both_families(const std::string& duration = "10s");  ///< IPv4 and IPv6
 }  // namespace workloads
 
 /// The same, and those with several grants or with outsiders.
@@ -43,6 +43,8 @@ const std::vector<Workload>& all_workloads();
 
 /// Its last status says this; `gone` when there is no object.
 std::function<bool(World&)> is_in(std::string phase, std::string grant = "a");
+/// Closed for whatever reason. That it was the right one is for the comparison of outcomes.
+std::function<bool(World&)> has_ended(std::string grant = "a");
 /// Open, or over without ever having been.
 std::function<bool(World&)> has_opened(std::string grant = "a");
 bool policy_is_ready(World& world);

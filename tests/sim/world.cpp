@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "apiserver/resources.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::sim {
@@ -45,6 +46,16 @@ std::string collection(const json& object) {
     if (meta.contains("namespace"))
         path += "/namespaces/" + meta.at("namespace").get<std::string>();
     return path + "/" + plural(object.at("kind"));
+}
+
+/// Read once: thousands of worlds serve the same kinds.
+std::shared_ptr<const apiserver::Resources> shipped_kinds() {
+    static const auto kinds = [] {
+        auto read = apiserver::Resources::read(apiserver::shipped_crds());
+        REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message));
+        return std::make_shared<const apiserver::Resources>(*std::move(read));
+    }();
+    return kinds;
 }
 
 /// As the saboteur.
@@ -112,7 +123,8 @@ World::World(std::uint64_t run_seed, std::string estate)
     kube::declare_metrics(metrics);
     azure::declare_metrics(metrics);
     auto server = apiserver::ApiServer::create(
-        {.tokens = tokens,
+        {.resources = shipped_kinds(),
+         .tokens = tokens,
          .random_bytes = [this](std::size_t n) { return server_random.bytes(n); }},
         disk, now());
     REQUIRE_MESSAGE(server.has_value(), (server ? "" : server.error().message));
