@@ -117,7 +117,11 @@ Outcome<http::Reply> get(const Cache& cache, const ReadRequest& request) {
     const EntryPtr entry = cache.find(request.type, request.ns, request.name);
     if (!entry) return not_found(request.type.name, request.name);
     if (request.form == Form::table) {
+        Outcome<RowObject> object =
+            row_object_of(request.target.query("includeObject").value_or(""));
+        if (!object) return object.failure();
         TableOptions options;
+        options.object = *object;
         options.version = entry->version;
         return json_reply(table_of(request.type, {&entry, 1}, request.now, options));
     }
@@ -129,6 +133,8 @@ Outcome<http::Reply> list(const Cache& cache, const ReadRequest& request) {
     if (!selectors) return selectors.failure();
     Outcome<Continuation> from = continuation_of(request);
     if (!from) return from.failure();
+    Outcome<RowObject> object = row_object_of(request.target.query("includeObject").value_or(""));
+    if (!object) return object.failure();
     const auto limit = number(request.target.query("limit").value_or("0"));
     if (!limit) return bad_request("limit is not a number");
 
@@ -136,6 +142,7 @@ Outcome<http::Reply> list(const Cache& cache, const ReadRequest& request) {
         cache.list({&request.type, request.ns, from->after}, *limit,
                    [&](const Entry& entry) { return selectors->match(entry); });
     TableOptions page;
+    page.object = *object;
     // A page that goes on carries the version of the first one: a watch from there sees whatever
     // changed while the pages were read.
     page.version = from->version > 0 ? from->version : listing.version;
@@ -152,7 +159,10 @@ Outcome<http::Reply> list(const Cache& cache, const ReadRequest& request) {
 Outcome<http::Reply> watch_list(const std::shared_ptr<Cache>& cache, const ReadRequest& request) {
     Outcome<Selectors> selectors = selectors_of(request);
     if (!selectors) return selectors.failure();
+    Outcome<RowObject> object = row_object_of(request.target.query("includeObject").value_or(""));
+    if (!object) return object.failure();
     WatchOptions options;
+    options.row_object = *object;
     options.type = &request.type;
     options.ns = request.ns;
     options.labels = std::move(selectors->labels);

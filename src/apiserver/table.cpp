@@ -79,19 +79,30 @@ Json definitions(const ResourceType& type) {
     return list;
 }
 
-Json row(const ResourceType& type, const Entry& entry, Timestamp now) {
+Json row(const ResourceType& type, const Entry& entry, Timestamp now, RowObject wanted) {
     Json object = Json::parse(*entry.text);
     Json cells = Json::array();
     if (type.has_name_column) cells.push_back(entry.name);
     for (const Column& column : type.columns) cells.push_back(cell(column, object, now));
-    return {{"cells", std::move(cells)},
-            {"object",
-             {{"kind", "PartialObjectMetadata"},
-              {"apiVersion", "meta.k8s.io/v1"},
-              {"metadata", std::move(object["metadata"])}}}};
+    if (wanted == RowObject::none) return {{"cells", std::move(cells)}, {"object", nullptr}};
+    if (wanted == RowObject::metadata)
+        object = {{"kind", "PartialObjectMetadata"},
+                  {"apiVersion", "meta.k8s.io/v1"},
+                  {"metadata", std::move(object["metadata"])}};
+    return {{"cells", std::move(cells)}, {"object", std::move(object)}};
 }
 
 }  // namespace
+
+Outcome<RowObject> row_object_of(std::string_view include_object) {
+    if (include_object.empty() || include_object == "Metadata") return RowObject::metadata;
+    if (include_object == "Object") return RowObject::whole;
+    if (include_object == "None") return RowObject::none;
+    return bad_request(
+        fmt::format("unrecognized includeObject value: {}; give None, Metadata or "
+                    "Object",
+                    in_quotes(include_object)));
+}
 
 std::string human_duration(seconds age) {
     const long long s = age.count();
@@ -122,7 +133,7 @@ std::string table_of(const ResourceType& type, std::span<const EntryPtr> entries
     if (!options.continue_token.empty()) metadata["continue"] = options.continue_token;
     if (options.remaining) metadata["remainingItemCount"] = *options.remaining;
     Json rows = Json::array();
-    for (const EntryPtr& entry : entries) rows.push_back(row(type, *entry, now));
+    for (const EntryPtr& entry : entries) rows.push_back(row(type, *entry, now, options.object));
     return Json(
                {{"kind", "Table"},
                 {"apiVersion", "meta.k8s.io/v1"},

@@ -102,6 +102,7 @@ private:
         if (options_.as_table) {
             TableOptions table;
             table.with_definitions = !definitions_sent_;
+            table.object = options_.row_object;
             table.version = entry->version;
             definitions_sent_ = true;
             chunk.bytes += fmt::format("{{\"type\":\"{}\",\"object\":{}}}\n", type,

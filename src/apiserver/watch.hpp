@@ -4,6 +4,7 @@
 
 #include "apiserver/cache.hpp"
 #include "apiserver/selectors.hpp"
+#include "apiserver/table.hpp"
 #include "http/message.hpp"
 
 namespace sallyport::apiserver {
@@ -14,6 +15,7 @@ struct WatchOptions {
     LabelSelector labels = {};
     FieldSelector fields = {};
     bool as_table = false;
+    RowObject row_object = RowObject::metadata;  ///< of a Table
     bool with_bookmarks = false;
     /// The state at the start comes first, as ADDED; with a bookmark at its end if
     /// `marks_initial_end`.

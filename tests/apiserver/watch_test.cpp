@@ -196,6 +196,26 @@ TEST_CASE("a watch as a Table sends its columns once") {
     CHECK(events[1]["object"]["rows"][0]["cells"][0] == "b");
 }
 
+TEST_CASE("the rows of a Table carry what was asked for: metadata, the whole object, or nothing") {
+    World world;
+    world.post(grants, grant("a"));
+    const auto row = [&world](const std::string& query) {
+        return world.get(std::string(grants) + query, {.accept = table}).body["rows"][0]["object"];
+    };
+
+    // kubectl get --sort-by .spec.policyRef.name reads that field from here.
+    CHECK(row("?includeObject=Object")["spec"]["policyRef"]["name"] == "web-ssh");
+    CHECK(row("?includeObject=Object")["kind"] == "AccessGrant");
+    CHECK(row("")["kind"] == "PartialObjectMetadata");
+    CHECK_FALSE(row("?includeObject=Metadata").contains("spec"));
+    CHECK(row("?includeObject=None").is_null());
+    CHECK(world.get(std::string(grants) + "/a?includeObject=Object", {.accept = table})
+              .body["rows"][0]["object"]["kind"] == "AccessGrant");
+    CHECK(world.get(std::string(grants) + "?includeObject=Some", {.accept = table}).status == 400);
+    const auto stream = world.watch(watch_from("0", "&includeObject=Object"), {.accept = table});
+    CHECK(world.lines(*stream)[0]["object"]["rows"][0]["object"]["kind"] == "AccessGrant");
+}
+
 TEST_CASE("a list comes in pages that together are the whole, with the version of the first") {
     World world;
     for (int i = 0; i < 7; ++i) world.post(grants, grant("g" + std::to_string(i)));
