@@ -48,7 +48,7 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     Ledger& ledger = mine->ledger();
     LedgerEvent event{
         .record = {},
-        .event = "rule.put",
+        .event = "rule.opening",
         .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg,
                               step.rule.name, step.rule.priority, step.reason, request_id)};
     if (step.of == MarkKind::grant) {
@@ -118,7 +118,7 @@ void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg
     }
     const std::string_view what = step.kind == nsg::StepKind::remove ? "rule.removed"
                                   : step.kind == nsg::StepKind::put  ? "rule.written"
-                                                                     : "rule.neutralised";
+                                                                     : "rule.tombstoned";
     const std::string error = end.error ? end.error->message : std::string();
     if (Account* mine = find_account(account); mine && left) {
         mine->ledger().note(

@@ -19,8 +19,8 @@ struct JournalEntry {
     Timestamp time{};
     std::string account = {};
     std::string record = {};
-    /// A fixed list: `grant.decided`, `.opened`, `.shortened`, `.ended`, `.closed`; `rule.put`
-    /// (about to open), `rule.written`, `.removed`, `.neutralised` (how a write ended).
+    /// A fixed list: `grant.decided`, `.opened`, `.shortened`, `.ended`, `.closed`; `rule.opening`
+    /// (about to be written), `rule.written`, `.removed`, `.tombstoned` (how a write ended).
     std::string event = {};
     std::string detail = {};  ///< what happened, for people and searches; no secrets
     std::string hash = {};

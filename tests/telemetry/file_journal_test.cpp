@@ -15,7 +15,7 @@ std::vector<JournalEntry> chain(int length) {
                            .writer = "w",
                            .time = *parse_rfc3339("2026-11-21T09:00:00Z"),
                            .account = "prod",
-                           .event = "rule.put",
+                           .event = "rule.opening",
                            .detail = "rule \"x\"\nand a line"};
         entry.hash = chain_hash(entry);
         entries.push_back(entry);
