@@ -43,7 +43,10 @@ http::Reply HealthEndpoint::handle(const http::Request& request, Timestamp now) 
     if (target.path() == "/readyz") {
         if (!alive) return text(500, stuck);
         const std::string waiting = health_.waiting_for();
-        return waiting.empty() ? text(200, "ok\n") : text(503, "waiting for " + waiting + "\n");
+        if (!waiting.empty()) return text(503, "waiting for " + waiting + "\n");
+        const std::string trouble = trouble_();
+        return trouble.empty() ? text(200, "ok\n")
+                               : text(503, trouble + "; nothing opens, closing goes on\n");
     }
     return text(404, "served here: /metrics, /healthz, /readyz\n");
 }

@@ -25,16 +25,21 @@ private:
 };
 
 /// `/healthz` and `/livez`: the loop turned within the last 30 s; never says anything about Azure
-/// or the API server. `/readyz`: every record has been looked at once. `/metrics`: Prometheus text.
+/// or the API server. `/readyz`: every record has been looked at once, and `trouble` has nothing to
+/// say (of the embedded control plane: why it cannot write). `/metrics`: Prometheus text.
 class HealthEndpoint final : public http::Handler {
 public:
-    HealthEndpoint(const Health& health, std::function<std::string()> render_metrics)
-        : health_(health), render_metrics_(std::move(render_metrics)) {}
+    HealthEndpoint(const Health& health, std::function<std::string()> render_metrics,
+                   std::function<std::string()> trouble)
+        : health_(health),
+          render_metrics_(std::move(render_metrics)),
+          trouble_(std::move(trouble)) {}
     http::Reply handle(const http::Request& request, Timestamp now) override;
 
 private:
     const Health& health_;
     std::function<std::string()> render_metrics_;
+    std::function<std::string()> trouble_;
 };
 
 }  // namespace sallyport::controller

@@ -196,7 +196,12 @@ int run(const Options& options, Signals& signals) {
     if (!owner) return refuse(owner.error());
 
     Health health;
-    HealthEndpoint endpoint(health, [&metrics] { return metrics.render(); });
+    HealthEndpoint endpoint(
+        health, [&metrics] { return metrics.render(); },
+        [&plane] {
+            const http::Reply reply = plane->api->handle({.target = "/readyz"}, system::wall_now());
+            return reply.response.status == 200 ? std::string() : reply.response.body;
+        });
     auto health_server = serve::Server::start({.listen = options.metrics_listen, .threads = 1},
                                               endpoint, system::wall_now);
     if (!health_server) return refuse(std::move(health_server).error().context("--metrics-listen"));

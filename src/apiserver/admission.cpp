@@ -69,13 +69,16 @@ std::optional<Failure> review_request(const Admission& request) {
         return denied(request, policy, 422,
                       "a grant applied from Git needs an absolute spec.notAfter");
     if (not_after && created && *not_after - *created > horizon_max)
-        return denied(request, policy, 422, "spec.notAfter is more than 31 days ahead");
+        return denied(
+            request, policy, 422,
+            fmt::format("spec.notAfter is more than 31 days ahead: {} lies behind {}",
+                        format_rfc3339(*not_after), format_rfc3339(*created + horizon_max)));
     const std::string requester = text_of(object, ".spec.requester.user");
     if (!requester.empty() && requester != request.identity.user)
         return denied(request, policy, 422,
-                      fmt::format("spec.requester.user must be {}, or you need the verb assert on "
-                                  "accessgrants in {}",
-                                  request.identity.user, text_of(object, ".metadata.namespace")));
+                      fmt::format("spec.requester.user must be {}, not {}: nobody may ask for "
+                                  "somebody else yet; leave spec.requester out",
+                                  request.identity.user, requester));
     return std::nullopt;
 }
 
@@ -84,7 +87,7 @@ std::optional<Failure> review_hold(const Admission& request) {
         return std::nullopt;
     return denied(request, "sallyport-hold", 403,
                   "finalizer sallyport.dev/hold is removed by the operator after it has proved the "
-                  "rule gone; break-glass needs the verb 'release' on accessgrants");
+                  "rule gone; delete the object and wait");
 }
 
 /// To delete a head acknowledges that its journal is lost (DESIGN 4.5, Restore): a person decides
@@ -101,8 +104,8 @@ std::optional<Failure> review_writer(const Admission& request) {
     if (is_controller(request.identity) || (!is_internal && request.subresource != "status"))
         return std::nullopt;
     return denied(request, "sallyport-operator-only", 403,
-                  "only the operator writes records and status; break-glass needs the verb "
-                  "'breakglass' on accessrecords, held by name and not through system:masters");
+                  "only the operator writes records and status; no role may do so in its "
+                  "place");
 }
 
 std::optional<Failure> review_namespace_removal(const Admission& request) {
@@ -113,8 +116,8 @@ std::optional<Failure> review_namespace_removal(const Admission& request) {
                            annotations->value("sallyport.dev/allow-deletion", Json()) == "true";
     if (request.name != operator_namespace || confirmed) return std::nullopt;
     return denied(request, "sallyport-no-accidental-uninstall", 403,
-                  "this deletes tombstones and records: ended grants that are still in Git would "
-                  "open again. Run 'kubectl jit uninstall', or annotate with "
+                  "this deletes all records: ended grants that are still in Git would open again. "
+                  "If you mean it, kubectl annotate namespace sallyport-system "
                   "sallyport.dev/allow-deletion=true first");
 }
 

@@ -88,6 +88,15 @@ int nesting(std::string_view text) {
     return deepest;
 }
 
+/// What the JSON library says of a problem, without its own name for it in front.
+std::string words(const Json::exception& problem) {
+    const std::string_view text = problem.what();
+    const std::size_t name_end = text.find("] ");
+    return std::string(text.starts_with('[') && name_end != std::string_view::npos
+                           ? text.substr(name_end + 2)
+                           : text);
+}
+
 }  // namespace
 
 Outcome<Json> parse_json(std::string_view text, std::vector<std::string>& problems) {
@@ -104,7 +113,7 @@ Outcome<Json> parse_json(std::string_view text, std::vector<std::string>& proble
         });
     } catch (const Json::exception& problem) {
         return bad_request(
-            fmt::format("the object provided is unrecognized: it is not JSON: {}", problem.what()));
+            fmt::format("the object provided is unrecognized: it is not JSON: {}", words(problem)));
     }
 }
 
@@ -165,8 +174,8 @@ Outcome<Json> apply_json_patch(const Json& object, const Json& patch) {
         Failure failure;
         failure.code = 422;
         failure.reason = "Invalid";
-        failure.message = "the server rejected our request due to an error in our request";
-        failure.causes = {{"", problem.what(), ""}};
+        // In the message and in no cause: kubectl shows the message only where there are none.
+        failure.message = "the JSON patch does not apply: " + words(problem);
         return failure;
     }
 }

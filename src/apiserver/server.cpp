@@ -90,18 +90,20 @@ std::string media_type_of(const http::Request& request) {
     return lower(trimmed(split(value, ';').front()));
 }
 
+Failure unknown_format(std::string_view accepted, std::string_view remedy = "") {
+    return unsupported_media_type(fmt::format(
+        "the body of the request was in an unknown format - accepted media types include: {}{}",
+        accepted, remedy));
+}
+
 Outcome<bool> check_media_type(const std::string& type, bool is_patch) {
     if (type.find("protobuf") != std::string::npos)
-        return unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: "
-            "application/json (the embedded control plane does not read protobuf; use kubectl "
-            "apply "
-            "-f with a file)");
+        return unknown_format("application/json",
+                              " (the embedded control plane does not read protobuf; use kubectl "
+                              "apply -f with a file)");
     if (!is_patch) {
         if (type.empty() || type == "application/json") return true;
-        return unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: "
-            "application/json");
+        return unknown_format("application/json");
     }
     if (type == "application/merge-patch+json" || type == "application/json-patch+json")
         return true;
@@ -109,9 +111,14 @@ Outcome<bool> check_media_type(const std::string& type, bool is_patch) {
         return unsupported_media_type(
             "server-side apply is not supported by the embedded control plane; use kubectl apply "
             "without --server-side");
-    return unsupported_media_type(
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json-patch+json, application/merge-patch+json");
+    constexpr std::string_view patches =
+        "application/json-patch+json, application/merge-patch+json";
+    if (type == "application/strategic-merge-patch+json")
+        return unknown_format(patches,
+                              " (the embedded control plane knows no strategic merge patch; use "
+                              "kubectl replace -f with the whole file, or kubectl patch --type "
+                              "merge)");
+    return unknown_format(patches);
 }
 
 Outcome<FieldValidation> validation_of(const http::Target& target) {
@@ -155,7 +162,8 @@ public:
     std::uint64_t version() const { return cache_->version(); }
 
 private:
-    std::optional<http::Reply> open_to_all(const http::Target& target) const;
+    std::optional<http::Reply> open_to_all(const http::Target& target);
+    http::Reply readiness();
     http::Reply discovery(const http::Request& request, const http::Target& target) const;
     http::Reply openapi(const Segments& segments) const;
     http::Reply resource(const http::Request& request, const http::Target& target,
@@ -220,9 +228,19 @@ http::Reply ApiServer::Impl::handle(const http::Request& request, Timestamp now)
     return resource(request, target, *identity, *place, now);
 }
 
-std::optional<http::Reply> ApiServer::Impl::open_to_all(const http::Target& target) const {
+/// 500 and not 503: kubectl shows the text of a 500.
+http::Reply ApiServer::Impl::readiness() {
+    const std::string trouble = writes_.trouble();
+    http::Reply reply = text_reply("text/plain; charset=utf-8",
+                                   trouble.empty() ? "ok" : "nothing can be written: " + trouble);
+    if (!trouble.empty()) reply.response.status = 500;
+    return reply;
+}
+
+std::optional<http::Reply> ApiServer::Impl::open_to_all(const http::Target& target) {
     const std::string& path = target.path();
-    if (path == "/healthz" || path == "/livez" || path == "/readyz")
+    if (path == "/readyz") return readiness();
+    if (path == "/healthz" || path == "/livez")
         return text_reply("text/plain; charset=utf-8", "ok");
     if (path != "/version") return std::nullopt;
     return json_reply(nlohmann::json({{"major", "1"},

@@ -131,7 +131,8 @@ std::string body_of(const Failure& failure) {
         {"kind", "Status"},    {"apiVersion", "v1"},         {"metadata", nlohmann::json::object()},
         {"status", "Failure"}, {"message", failure.message}, {"reason", failure.reason},
         {"code", failure.code}};
-    if (!details.empty()) body["details"] = std::move(details);
+    // kubectl shows the message of an Invalid without causes only where there are details.
+    if (!details.empty() || failure.reason == "Invalid") body["details"] = std::move(details);
     return body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

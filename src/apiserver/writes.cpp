@@ -356,15 +356,28 @@ Outcome<Text> Writes::commit(Drafts drafts) {
         changes.push_back({version, draft.before, std::move(now), draft.removed});
     }
     Text first = changes.front().now->text;
-    if (Result<void> durable = store_.commit(stored, version); !durable) {
-        const Error& error = durable.error();
-        if (error.code == "DiskFull")
-            return Failure{507, "InsufficientStorage",
-                           "nothing was written: the disk of the embedded control plane is full"};
-        return internal_error("nothing was written: " + error.message);
+    if (Result<void> durable = make_durable(stored, version); !durable) {
+        const std::string why = "nothing was written: " + trouble_;
+        if (durable.error().code == "DiskFull") return Failure{507, "InsufficientStorage", why};
+        return internal_error(why);
     }
     cache_->apply(std::move(changes));
     return first;
+}
+
+Result<void> Writes::make_durable(const std::vector<StoredChange>& changes, std::uint64_t version) {
+    Result<void> durable = store_.commit(changes, version);
+    trouble_ = durable ? std::string()
+               : durable.error().code == "DiskFull"
+                   ? "the disk of the embedded control plane is full"
+                   : durable.error().message;
+    return durable;
+}
+
+std::string Writes::trouble() {
+    const std::lock_guard lock(mutex_);
+    if (!trouble_.empty()) (void)make_durable({}, cache_->version());
+    return trouble_;
 }
 
 }  // namespace sallyport::apiserver

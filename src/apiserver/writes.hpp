@@ -54,6 +54,10 @@ public:
     Outcome<Written> patch(const WriteRequest& request);
     Outcome<Written> remove(const WriteRequest& request);
 
+    /// Why nothing can be written now; empty: it can, as far as is known. While the last write
+    /// failed this tries one that changes nothing, so that it tells when there is room again.
+    std::string trouble();
+
     /// The namespaces that exist on every server. Called once, before the first request.
     Result<void> create_first_namespaces(Timestamp now);
 
@@ -85,6 +89,7 @@ private:
     void drop_old_events(Timestamp now, Drafts& drafts);
     /// Gives versions, makes durable, shows. The text of the first draft.
     Outcome<Text> commit(Drafts drafts);
+    Result<void> make_durable(const std::vector<StoredChange>& changes, std::uint64_t version);
     std::string new_uid() const;
     std::string name_suffix() const;
 
@@ -93,6 +98,7 @@ private:
     Store& store_;
     RandomBytes random_bytes_;
     std::mutex mutex_;              // one writer
+    std::string trouble_ = {};      ///< of the last write; guarded by the mutex
     Timestamp old_events_after_{};  ///< when to look for old events again; guarded by the mutex
 };
 

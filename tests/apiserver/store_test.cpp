@@ -199,10 +199,42 @@ TEST_CASE("on a full disk a write changes nothing and says so, reads go on, and 
     CHECK(Json::parse(refused.response.body)["message"] ==
           "nothing was written: the disk of the embedded control plane is full");
     CHECK(server->version() == version);
+    // What is smaller still fits.
+    CHECK(ask(*server, "GET", "/readyz").response.status == 200);
     CHECK(ask(*server, "GET", path + "/large").response.status == 404);
     CHECK(ask(*server, "GET", path + "/fits").response.status == 200);
     CHECK(ask(*server, "DELETE", path + "/fits").response.status == 200);
     CHECK(ask(*server, "POST", path, config_map("small", 60'000)).response.status == 201);
+}
+
+TEST_CASE("a server that can write nothing is not ready, says why, and hears when it can again") {
+    struct Disk final : Store {
+        MemoryStore inner;
+        bool full = false;
+        Result<StoreContents> load() override { return inner.load(); }
+        Result<void> commit(const std::vector<StoredChange>& changes,
+                            std::uint64_t version) override {
+            if (full) return Error{ErrorKind::unavailable, "no room", "", "DiskFull"};
+            return inner.commit(changes, version);
+        }
+    } store;
+    const auto server = served(store);
+    const auto ready = [&server] { return ask(*server, "GET", "/readyz").response; };
+    const auto write = [&server] {
+        const Json made = {
+            {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "a"}}}};
+        return ask(*server, "POST", "/api/v1/namespaces", made.dump()).response.status;
+    };
+
+    store.full = true;
+    CHECK(ready().status == 200);  // nobody has tried
+    CHECK(write() == 507);
+    CHECK(ready().status == 500);
+    CHECK(ready().body == "nothing can be written: the disk of the embedded control plane is full");
+    CHECK(ask(*server, "GET", "/livez").response.status == 200);
+    store.full = false;
+    CHECK(ready().body == "ok");
+    CHECK(write() == 201);
 }
 
 TEST_CASE("a server that starts again has the same namespaces, versions and objects") {

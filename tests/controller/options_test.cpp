@@ -44,7 +44,9 @@ TEST_CASE(
 
 TEST_CASE("liveness is the loop's own pulse, readiness waits for the first look") {
     Health health;
-    HealthEndpoint endpoint(health, [] { return std::string("metric 1\n"); });
+    std::string trouble;
+    HealthEndpoint endpoint(
+        health, [] { return std::string("metric 1\n"); }, [&trouble] { return trouble; });
     const auto status = [&](const char* path, Timestamp now) {
         return endpoint.handle({.target = path}, now).response.status;
     };
@@ -56,6 +58,12 @@ TEST_CASE("liveness is the loop's own pulse, readiness waits for the first look"
 
     health.beat(start, "");
     CHECK(status("/readyz", start + seconds(30)) == 200);
+    trouble = "nothing can be written: the disk is full";
+    CHECK(endpoint.handle({.target = "/readyz"}, start).response.body ==
+          "nothing can be written: the disk is full; nothing opens, closing goes on\n");
+    CHECK(status("/readyz", start) == 503);
+    CHECK(status("/healthz", start) == 200);
+    trouble.clear();
     CHECK(status("/healthz", start + seconds(31)) == 500);
     CHECK(status("/readyz", start + seconds(31)) == 500);
     CHECK(endpoint.handle({.target = "/metrics"}, start).response.body == "metric 1\n");

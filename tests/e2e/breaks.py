@@ -232,6 +232,8 @@ class Breaks:
         self.world.flag.touch()
         done = self.try_apply(self.grant("never", NEVER))
         self.says("a full disk is told to whoever writes", done.stderr, "disk", "full", "nothing")
+        ready = self.admin.run("get", "--raw", "/readyz").stderr
+        self.says("and to whoever asks /readyz", ready, "nothing can be written", "disk", "full")
         closed_by = datetime.datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp() + 30
         until(lambda: not self.reaches(ALICE), closed_by - time.time(), "closed")
         self.check("with a full disk the end is kept", self.rules() == 0)

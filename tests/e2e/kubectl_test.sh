@@ -201,6 +201,8 @@ reading() {
     expect "get by fields" 0 't1' as alice get ag --field-selector spec.policyRef.name=web-ssh
     expect "get by a field that is not offered" 1 'field label not supported: spec.ticket' \
         as alice get ag --field-selector spec.ticket=x
+    expect "get sorted by a field of the status" 0 'NAME +STATE' \
+        as alice get ag --sort-by '.spec.notAfter'
     expect "get in pages" 0 'sallyport-system' as admin get ns --chunk-size=1
     expect "get namespaces" 0 'payments +Active' as admin get ns
     expect "get secrets" 0 's1 +Opaque +1' as admin get secret
@@ -249,6 +251,14 @@ changing() {
     expect "patch, strategic" 1 \
         'accepted media types include: application/json-patch\+json, application/merge-patch' \
         as admin patch ag t1 -p '{"metadata":{"labels":{"x":"z"}}}'
+    expect "apply a secret from text again" 1 \
+        'no strategic merge patch; use kubectl replace -f with the whole file' \
+        as admin apply -f "$dir/secret.yaml"
+    expect "what it says to do instead" 0 'secret/s1 replaced' \
+        as admin replace -f "$dir/secret.yaml"
+    expect "patch, json, of what is not there" 1 \
+        'The request is invalid: the JSON patch does not apply: .*nope' \
+        as admin patch ag t1 --type json -p '[{"op":"replace","path":"/nope/a","value":1}]'
     expect "server-side apply" 1 'server-side apply is not supported' \
         as admin apply --server-side -f "$dir/grant.yaml"
     expect "protobuf" 1 'does not read protobuf' \
@@ -348,8 +358,8 @@ deleting() {
     expect "delete a namespace" 0 'namespace "payments" deleted' \
         as admin delete ns payments --timeout=10s
     expect "with all that was in it" 0 'No resources found' as admin get jp,cm,secret -n payments
-    expect "the operator's namespace stays" 1 'this deletes tombstones and records' \
-        as admin delete ns sallyport-system
+    expect "the operator's namespace stays" 1 \
+        'this deletes all records: .* allow-deletion=true first' as admin delete ns sallyport-system
 }
 
 restarting() {
