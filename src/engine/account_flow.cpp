@@ -51,18 +51,23 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
                                      .message = std::move(message),
                                      .observed_generation = spec.meta.generation});
     };
+    // What is in the way stands in the message as well, which `kubectl get -o wide` shows.
+    const auto not_ready = [&](Truth ready, const char* why, const std::string& reason,
+                               const std::string& message) {
+        condition("Ready", ready, reason, message);
+        condition(why, Truth::yes, reason, message);
+        status.message = message;
+    };
     if (!account.problems().empty()) {
         std::string all;
         for (const access::Problem& problem : account.problems()) {
             all += (all.empty() ? "" : "; ") + problem.message;
         }
-        condition("Ready", Truth::no, account.problems().front().reason, all);
-        condition("Stalled", Truth::yes, account.problems().front().reason, all);
+        not_ready(Truth::no, "Stalled", account.problems().front().reason, all);
         return status;
     }
     if (account.rival()) {
-        condition("Ready", Truth::no, account.rival()->reason, account.rival()->message);
-        condition("Stalled", Truth::yes, account.rival()->reason, account.rival()->message);
+        not_ready(Truth::no, "Stalled", account.rival()->reason, account.rival()->message);
         return status;
     }
     if (const auto& trouble = account.trouble()) {
@@ -70,13 +75,12 @@ AccountStatus describe_account(const Owner& owner, const CloudAccount& spec,
         const bool stalled = trouble->kind == ErrorKind::denied ||
                              trouble->kind == ErrorKind::invalid ||
                              trouble->kind == ErrorKind::not_found;
-        condition("Ready", Truth::no, reason, trouble->message);
-        condition(stalled ? "Stalled" : "Reconciling", Truth::yes, reason, trouble->message);
+        not_ready(Truth::no, stalled ? "Stalled" : "Reconciling", reason, trouble->message);
         return status;
     }
     if (!account.current()) {
-        condition("Ready", Truth::unknown, "FirstSweep", "the surfaces in scope are being read");
-        condition("Reconciling", Truth::yes, "FirstSweep", "the surfaces in scope are being read");
+        not_ready(Truth::unknown, "Reconciling", "FirstSweep",
+                  "the surfaces in scope are being read");
         return status;
     }
     condition("Ready", Truth::yes, "Swept",
@@ -155,6 +159,7 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
         // It is not absent: what it was goes on, and it is told what is wrong.
         AccountStatus status{.observed_generation = unread->generation,
                              .conditions = stalled_unread(*unread),
+                             .message = unread->message,
                              .owner = settings_.owner.text()};
         co_await services_.store.publish_account(name, unread->uid, std::move(status));
         co_return std::nullopt;

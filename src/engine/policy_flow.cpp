@@ -198,15 +198,14 @@ path::Accepted Engine::accepted_of(const std::string& uid, const PolicyEntry& en
 std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, PolicyEntry& entry,
                                                         Account& account) {
     std::optional<access::Problem> missing;
+    std::string cuts;  // on all groups: who confirms has to see the whole
     for (const NsgId& nsg : entry.claimed) {
         const std::vector<nsg::PolicyVerdict>& verdicts = account.lane(nsg).last_plan().policies;
         const auto mine = std::ranges::find(verdicts, uid, &nsg::PolicyVerdict::uid);
         if (mine != verdicts.end() && mine->unconfirmed) {
-            return access::Problem{
-                "LockdownUnconfirmed",
-                fmt::format("the lockdown would cut {} on {}; look at them, then set "
-                            "spec.network.lockdown.confirmed: true",
-                            fmt::join(mine->cuts, ", "), nsg.name())};
+            cuts += fmt::format("{}{} on {}", cuts.empty() ? "" : "; ", fmt::join(mine->cuts, ", "),
+                                nsg.name());
+            continue;
         }
         if (mine == verdicts.end() || !mine->in_place) {
             missing = access::Problem{
@@ -216,6 +215,12 @@ std::optional<access::Problem> Engine::lockdown_missing(const std::string& uid, 
             const nsg::PolicyClaim& claim = lane.policy_claims().at(uid);
             if (lane.has_planned(uid)) entry.seen_in_place[nsg] = {claim.denies, claim.exceptions};
         }
+    }
+    if (!cuts.empty()) {
+        return access::Problem{"LockdownUnconfirmed",
+                               fmt::format("the lockdown would cut {}; look at them, then set "
+                                           "spec.network.lockdown.confirmed: true",
+                                           cuts)};
     }
     return missing;
 }
@@ -252,7 +257,9 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
     if (!account || !entry.standing) {
         rest("Pending",
              {"AccountNotFound",
-              fmt::format("CloudAccount {} of spec.accountRef is not there", policy.account)},
+              fmt::format("CloudAccount {} of spec.accountRef is not there; create it, or "
+                          "name another",
+                          policy.account)},
              !account && services_.clock.now() - policy.meta.created > 2min);
         return status;
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/check.hpp"
 #include "base/text.hpp"
@@ -125,6 +126,20 @@ std::string duration_field(const AccessGrant& grant) {
                           : "spec.duration is not given, and the policy's default of";
 }
 
+/// For a grant none of whose ports is allowed: what no port would allow is told along with that.
+void check_longest(const Case& c, seconds asked, Problems& problems) {
+    const std::vector<PolicyPort>& ports = c.policy->network.ports;
+    const auto longest = std::ranges::max_element(ports, {}, &PolicyPort::max_duration);
+    if (longest == ports.end() || asked <= longest->max_duration) return;
+    problems.push_back(
+        {"DurationTooLong",
+         fmt::format("{} {} is longer than {}, the longest that {} allows for any port "
+                     "(spec.network.ports[{}].maxDuration); ask for {} or less",
+                     duration_field(c.grant), format_duration(asked),
+                     format_duration(longest->max_duration), subject(*c.policy),
+                     longest - ports.begin(), format_duration(longest->max_duration))});
+}
+
 }  // namespace
 
 void check_policy(const Case& c, Problems& problems) {
@@ -196,10 +211,11 @@ void check_requester(const Case& c, Problems& problems) {
     if (by_name || by_group) return;
     problems.push_back(
         {"RequesterNotAllowed",
-         fmt::format("requester {} of groups {} is neither among users {} nor in groups "
-                     "{}, those that {} allows (spec.request.allowed)",
-                     who.user, list_text(who.groups), list_text(users), list_text(groups),
-                     subject(*c.policy))});
+         fmt::format("requester {} (groups: {}) is not among those that {} allows "
+                     "(spec.request.allowed; users: {}; groups: {}); have one of them ask, or the "
+                     "policy's owner add you",
+                     who.user, list_text(who.groups), subject(*c.policy), list_text(users),
+                     list_text(groups))});
 }
 
 void check_justification(const Case& c, Problems& problems) {
@@ -216,7 +232,7 @@ void check_justification(const Case& c, Problems& problems) {
     if (c.grant.ticket.empty()) {
         problems.push_back({"TicketRequired",
                             fmt::format("spec.ticket is empty, and {} asks for one that matches {} "
-                                        "(spec.request.ticket.pattern)",
+                                        "(spec.request.ticket.pattern); name it",
                                         subject(*c.policy), pattern)});
     } else if (!ticket_matches(c.grant.ticket, pattern)) {
         problems.push_back(
@@ -313,18 +329,21 @@ void check_duration(const Case& c, Problems& problems) {
         problems.push_back(
             {"NotAfterRequired",
              "spec.notAfter is missing, and a grant that Flux or Argo CD applies needs an "
-             "absolute end: its tool would ask for the same duration again and again"});
+             "absolute end: its tool would ask for the same duration again and again; give one"});
     }
     if (!c.policy) return;
     const seconds asked = asked_duration(grant, *c.policy);
     if (asked < grant_duration_min) {
         problems.push_back(
             {"DurationTooShort",
-             fmt::format("{} {} is shorter than {}, the shortest network grant",
+             fmt::format("{0} {1} is shorter than {2}, the shortest network grant; ask for {2} or "
+                         "more",
                          duration_field(grant), format_duration(std::max(asked, seconds{0})),
                          format_duration(grant_duration_min))});
     }
-    for (const std::size_t i : touched_ports(grant, *c.policy)) {
+    const std::set<std::size_t> touched = touched_ports(grant, *c.policy);
+    if (touched.empty()) check_longest(c, asked, problems);
+    for (const std::size_t i : touched) {
         const PolicyPort& port = c.policy->network.ports[i];
         if (asked <= port.max_duration) continue;
         const std::string longest = format_duration(port.max_duration);

@@ -55,8 +55,8 @@ std::optional<Waiting> wait_for_policy(const Case& c) {
     }
     if (c.policy) return std::nullopt;
     return Waiting{"PolicyNotFound",
-                   fmt::format("there is no JitPolicy {} in namespace {} yet", c.grant.policy,
-                               c.grant.meta.key.ns),
+                   fmt::format("spec.policyRef.name: there is no JitPolicy {} in namespace {} yet",
+                               c.grant.policy, c.grant.meta.key.ns),
                    c.grant.meta.created + arrival_allowance};
 }
 

@@ -48,8 +48,9 @@ public:
         verdict_.cuts.erase(doubles.begin(), doubles.end());
         if (verdict_.unconfirmed) {
             draft_.find("LockdownUnconfirmed",
-                        fmt::format("the lockdown cuts {}; it waits for `confirmed: true`",
-                                    join(verdict_.cuts, ", ")),
+                        fmt::format("the lockdown would cut {} on {}; it waits for "
+                                    "spec.network.lockdown.confirmed: true",
+                                    join(verdict_.cuts, ", "), draft_.in.observed->id.name()),
                         {}, claim_.uid);
         }
         draft_.plan.policies.push_back(std::move(verdict_));

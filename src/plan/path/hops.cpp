@@ -59,7 +59,7 @@ std::string reads_in_words(const std::set<NsgId>& nsgs, const Observations& obse
     // Reads carry steady time; the sweep's wall time tells what it was on the clock.
     if (oldest && topology.read_at != Timestamp{}) {
         const auto since = std::chrono::floor<seconds>(*oldest - topology.read_sent);
-        words += fmt::format(" at {}", format_rfc3339(topology.read_at + since).substr(11));
+        words += fmt::format(" at {}", format_rfc3339(topology.read_at + since));
     }
     return words;
 }

@@ -46,6 +46,36 @@ std::map<NsgId, std::vector<std::string>> accepted_rules(const Accepted& accepte
     return names;
 }
 
+/// Rules that let others in, with their numbers, apart by what is to be done about them.
+struct Openers {
+    std::set<std::string> theirs;
+    std::set<std::string> ours;      ///< of ended grants, of other policies, or changed by somebody
+    std::set<std::string> defaults;  ///< Azure's own, which a lockdown stands in front of
+    std::set<std::string> none;      ///< where no rule decides
+};
+
+std::string in_words(const Openers& openers, const Lockdown& lockdown) {
+    std::vector<std::string> parts;
+    if (!openers.none.empty()) parts.push_back(listed(openers.none));
+    if (!openers.theirs.empty()) {
+        std::string part = listed(openers.theirs) + ": have the owner remove what is too much";
+        if (lockdown.mode == LockdownMode::deny &&
+            lockdown.precedence == Precedence::below_existing)
+            part += ", or set spec.network.lockdown.precedence: AboveExisting";
+        parts.push_back(std::move(part));
+    }
+    if (!openers.defaults.empty())
+        parts.push_back(listed(openers.defaults) +
+                        (lockdown.mode == LockdownMode::deny
+                             ? " until the lockdown is in place"
+                             : ": spec.network.lockdown.mode: Deny closes that"));
+    if (!openers.ours.empty())
+        parts.push_back(listed(openers.ours) +
+                        ", of ours: for a grant that has ended or is another policy's, or changed "
+                        "by somebody");
+    return join(parts, "; by ");
+}
+
 class PortJudge {
 public:
     PortJudge(const PolicyQuestion& question, const Topology& topology,
@@ -53,23 +83,27 @@ public:
         : question_(question),
           topology_(topology),
           observed_(observed),
+          owner_(owner),
           accepted_(accepted_rules(question.accepted, observed, owner)) {}
 
     PortVerdict judge(const VmId& machine, const Result<std::vector<Way>>& ways,
                       const PolicyPort& port) {
         std::set<std::string> unread;
         std::set<std::string> by;
+        Openers openers;
         std::set<NsgId> nsgs;
         for (const Way& way : ways ? *ways : std::vector<Way>()) {
             if (way.nsgs.empty()) {
-                by.insert(fmt::format("no network security group at {}", way.destination));
+                const auto none = fmt::format("no network security group at {}", way.destination);
+                by.insert(none);
+                openers.none.insert(none);
                 continue;
             }
             nsgs.insert(way.nsgs.begin(), way.nsgs.end());
             const auto hops = hops_of(way, observed_, {}, unread);
             if (!hops) continue;
             for (const Protocol protocol : protocols_of(port.protocol)) {
-                shadows(way, *hops, {counted_sources(way), protocol, port.ports}, by);
+                shadows(way, *hops, {counted_sources(way), protocol, port.ports}, by, openers);
             }
         }
         PortVerdict verdict{.machine = std::string(machine.name()),
@@ -83,7 +117,8 @@ public:
         const std::string what =
             fmt::format("{} {} of {}", to_text(port.protocol), port.ports, machine.name());
         if (!by.empty()) {
-            verdict.sentence = fmt::format("{} is shadowed by {}", what, listed(by));
+            verdict.sentence =
+                fmt::format("{} is left open by {}", what, in_words(openers, question_.lockdown));
         } else if (!ways) {
             verdict.sentence = fmt::format("{} is not known: {}", what, ways.error().message);
         } else if (!unread.empty()) {
@@ -110,22 +145,44 @@ private:
 
     /// Adds the rules that may let a counted source through, apart from those that may.
     void shadows(const Way& way, const std::vector<const NsgState*>& hops, const Traffic& traffic,
-                 std::set<std::string>& by) const {
+                 std::set<std::string>& by, Openers& openers) const {
         const Passage passage = along(way, hops, topology_, traffic, accepted_);
         if (passage.possibly.empty()) return;
         bool named = false;
         for (const Passage::By& allow : passage.allows) {
             if (!allow.sources.intersects(passage.possibly)) continue;
             by.insert(label(allow.nsg, allow.rule));
+            note(allow, openers);
             named = true;
         }
         // A read without Azure's default rules does not say what becomes of unmatched traffic.
-        if (!named) by.insert(fmt::format("{}/(no rule decides)", hops.front()->id.name()));
+        if (named) return;
+        const auto none = fmt::format("{}/(no rule decides)", hops.front()->id.name());
+        by.insert(none);
+        openers.none.insert(none);
+    }
+
+    /// By the rule that was read under that name.
+    void note(const Passage::By& allow, Openers& openers) const {
+        const NsgState& read = *observed_.at(allow.nsg);
+        const auto is_it = [&](const SecurityRule& one) {
+            return equals_ignoring_case(one.name, allow.rule);
+        };
+        const auto rule = std::ranges::find_if(read.rules, is_it);
+        if (rule == read.rules.end()) {
+            const bool is_default = std::ranges::any_of(read.default_rules, is_it);
+            (is_default ? openers.defaults : openers.theirs).insert(label(allow.nsg, allow.rule));
+            return;
+        }
+        const bool ours = ownership(*rule, owner_) == Ownership::ours;
+        (ours ? openers.ours : openers.theirs)
+            .insert(fmt::format("{} (priority {})", label(allow.nsg, allow.rule), rule->priority));
     }
 
     const PolicyQuestion& question_;
     const Topology& topology_;
     const Observations& observed_;
+    const Owner& owner_;
     std::map<NsgId, std::vector<std::string>> accepted_;
 };
 

@@ -25,7 +25,7 @@ struct GrantProof {
     Truth open = Truth::unknown;  ///< all its sources reach all its targets and ports
     /// None of its rules is on any NSG where one was or could be. A tombstone counts as gone.
     Truth gone = Truth::unknown;
-    std::string sentence = {};  ///< what shows it: "proven by the read of nsg-web at 09:00:12Z"
+    std::string sentence = {};  ///< "proven by the read of nsg-web at 2026-11-21T09:00:12Z"
     /// `<nsg>/<rule>` of foreign denies that match some of its traffic: those in front of its rules
     /// (or of any number it could get), and those that are not a catch-all, wherever they stand
     /// (DESIGN 6).

@@ -198,6 +198,13 @@ TEST_CASE(
          },
          "refused: DurationTooLong",
          {"port 3389", "1h"}},
+        {"longer than any maximum, for a port that the policy does not have",
+         [](World& w) {
+             w.grant.access[0].ports = {asked("8080")};
+             w.grant.duration = seconds{9 * 3600};
+         },
+         "refused: PortNotAllowed DurationTooLong",
+         {"spec.duration 9h is longer than 3h", "spec.network.ports[0].maxDuration"}},
         {"the default is longer than the maximum",
          [](World& w) {
              w.grant.duration.reset();

@@ -69,7 +69,7 @@ TEST_CASE("a grant is open when all its sources reach all its ports, and the rea
 
     CHECK(proof.open == Truth::yes);
     CHECK(proof.gone == Truth::no);
-    CHECK(proof.sentence == "proven by the read of nsg-web at 09:00:00Z");
+    CHECK(proof.sentence == "proven by the read of nsg-web at 2026-11-21T09:00:00Z");
 }
 
 TEST_CASE("a grant is gone when none of its rules is on any NSG, and a tombstone is none") {
@@ -234,10 +234,16 @@ TEST_CASE("a policy's port is closed if nothing but its grants and exceptions re
 
     CHECK(closed.state == PortState::closed);
     CHECK(closed.sentence ==
-          "Tcp 22 of web01 is closed, proven by the read of nsg-web at 09:00:00Z");
+          "Tcp 22 of web01 is closed, proven by the read of nsg-web at 2026-11-21T09:00:00Z");
     CHECK(forgotten.state == PortState::shadowed);
     CHECK(shadowed.state == PortState::shadowed);
     CHECK(shadowed.by == Names{"nsg-web/allow-any-ssh"});
+    CHECK(shadowed.sentence ==
+          "Tcp 22 of web01 is left open by nsg-web/allow-any-ssh (priority 300): have the owner "
+          "remove what is too much, or set spec.network.lockdown.precedence: AboveExisting");
+    CHECK(forgotten.sentence.ends_with(
+        " (priority 200), of ours: for a grant that has ended or is another policy's, or changed "
+        "by somebody"));
     CHECK(unread.state == PortState::unknown);
 }
 
@@ -290,6 +296,8 @@ TEST_CASE(
     World world;
     CHECK(world.judge_port({.mode = LockdownMode::none}, {}).by ==
           Names{"nsg-web/AllowAzureLoadBalancerInBound", "nsg-web/AllowVnetInBound"});
+    CHECK(world.judge_port({.mode = LockdownMode::none}, {})
+              .sentence.ends_with(": spec.network.lockdown.mode: Deny closes that"));
     CHECK(world.judge_port({.against = LockdownAgainst::internet}, {}).state == PortState::closed);
 }
 
