@@ -392,7 +392,7 @@ sallyport-controller   https://{API[0]}:{API[1]}   (metrics on http://{METRICS[0
     kubectl --context alice apply -f examples/grant-alice-web01.yaml
     kubectl get sallyport -A
 
-`make down` stops both."""
+kubectl is build/tools/bin/kubectl too. `make down` stops both."""
     )
 
 
