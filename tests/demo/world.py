@@ -406,13 +406,13 @@ def program_of(pid):
 
 def is_of(folder, pid, program):
     """Whether the process is this program and was started for this world, by whichever build: the
-    number may be a stranger's by now."""
-    if Path(program_of(pid)).name != program:
-        return False
+    number may be a stranger's by now. By the name it was called by: what it runs has another name
+    once a linker has put a newer build in its place."""
     try:
-        return str(folder) + "/" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+        words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
         return False
+    return Path(words[0]).name == program and any(str(folder) + "/" in word for word in words)
 
 
 def down(folder=ROOT / "build/up"):

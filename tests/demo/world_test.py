@@ -33,6 +33,9 @@ def main():
         folder = base / "up"
         # Another build than the one that `down` would look for; another world; another program.
         ours = start(base / "other-build", "azure-sim", folder / "estate.yaml")
+        # Built anew meanwhile: mold renames what is there before it takes it away.
+        (base / "other-build/bin/azure-sim").rename(base / "other-build/bin/.mold-a1b2c3")
+        (base / "other-build/bin/.mold-a1b2c3").unlink()
         elsewhere = start(base / "other-build", "sallyport-controller", base / "up2/estate.yaml")
         stranger = start(base / "strange", "editor", folder / "notes")
         processes = {"azure-sim": ours, "sallyport-controller": elsewhere, "stranger": stranger}
