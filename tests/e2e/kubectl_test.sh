@@ -359,7 +359,7 @@ deleting() {
         as admin delete ns payments --timeout=10s
     expect "with all that was in it" 0 'No resources found' as admin get jp,cm,secret -n payments
     expect "the operator's namespace stays" 1 \
-        'this deletes all records: .* allow-deletion=true first' as admin delete ns sallyport-system
+        'this deletes all records: .*/allow-deletion=true first' as admin delete ns sallyport-system
 }
 
 restarting() {
