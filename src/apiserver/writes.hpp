@@ -55,7 +55,7 @@ public:
     Outcome<Written> remove(const WriteRequest& request);
 
     /// Why nothing can be written now; empty: it can, as far as is known. While the last write
-    /// failed this tries one that changes nothing, so that it tells when there is room again.
+    /// failed this tries one that changes no object, so that it tells when there is room again.
     std::string trouble();
 
     /// The namespaces that exist on every server. Called once, before the first request.
@@ -99,6 +99,7 @@ private:
     RandomBytes random_bytes_;
     std::mutex mutex_;              // one writer
     std::string trouble_ = {};      ///< of the last write; guarded by the mutex
+    std::uint64_t tries_ = 0;       ///< of `trouble`; guarded by the mutex
     Timestamp old_events_after_{};  ///< when to look for old events again; guarded by the mutex
 };
 

@@ -201,6 +201,7 @@ TEST_CASE("on a full disk a write changes nothing and says so, reads go on, and 
     CHECK(server->version() == version);
     // What is smaller still fits.
     CHECK(ask(*server, "GET", "/readyz").response.status == 200);
+    CHECK(server->version() == version);
     CHECK(ask(*server, "GET", path + "/large").response.status == 404);
     CHECK(ask(*server, "GET", path + "/fits").response.status == 200);
     CHECK(ask(*server, "DELETE", path + "/fits").response.status == 200);
