@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
-#include <charconv>
-#include <cstdlib>
+#include <set>
 
-#include "sim/plan_run.hpp"
+#include "sim/plan_judge.hpp"
 #include "sim/scenes.hpp"
 
 using namespace sallyport;
@@ -17,97 +16,23 @@ namespace {
 
 /// One in so many of the plans runs. All of them: SALLYPORT_PLANS_STRIDE=1, `make sim STRIDE=1`.
 #ifdef NDEBUG
-constexpr std::size_t usual_stride = 23;
+constexpr std::uint64_t usual_stride = 23;
 #else
-constexpr std::size_t usual_stride = 1200;
+constexpr std::uint64_t usual_stride = 1200;
 #endif
-
-std::string setting(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
-std::size_t stride() {
-    const std::string text = setting("SALLYPORT_PLANS_STRIDE");
-    std::size_t value = usual_stride;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return std::max<std::size_t>(value, 1);
-}
-
-struct Undisturbed {
-    explicit Undisturbed(const Workload& workload) {
-        PlanRun run(workload, nullptr);
-        const std::string wrong = run.play();
-        REQUIRE_MESSAGE(wrong.empty(), wrong << "\n" << run.told());
-        outcome = run.outcome();
-        created = run.monitor.created();
-        removed = run.monitor.removed();
-        plans = plans_of(workload, run.injector.sites());
-    }
-    json outcome;
-    std::map<std::string, int> created;
-    std::map<std::string, int> removed;
-    std::vector<Plan> plans;
-};
-
-/// More of one sort than without a fault, or fewer, beyond what the fault explains.
-std::string counted_otherwise(const std::map<std::string, int>& expected,
-                              const std::map<std::string, int>& seen, int repeats) {
-    std::map<std::string, int> all = expected;
-    for (const auto& [what, count] : seen) all.try_emplace(what, 0);
-    for (const auto& [what, count] : all) {
-        const auto found = seen.find(what);
-        const int now = found == seen.end() ? 0 : found->second;
-        if (now > count + repeats || now < count)
-            return fmt::format("{}: {} instead of {}", what, now, count);
-    }
-    return "";
-}
-
-/// Empty: as it must be.
-std::string carry_out(const Plan& plan, const Undisturbed& expected, std::string& told) {
-    PlanRun run(*plan.workload, &plan);
-    std::string wrong = run.play();
-    const FaultKind& kind = *plan.kind;
-    if (wrong.empty() && !kind.may_prevent && plan.workload->opens) {
-        const int repeats = kind.repeats * run.injector.hits();
-        wrong = counted_otherwise(expected.created, run.monitor.created(), repeats);
-        if (!wrong.empty()) wrong = "created " + wrong;
-        if (wrong.empty()) {
-            wrong = counted_otherwise(expected.removed, run.monitor.removed(), repeats);
-            if (!wrong.empty()) wrong = "removed " + wrong;
-        }
-    }
-    if (wrong.empty() && !kind.may_prevent) {
-        const json outcome = run.outcome();
-        if (outcome != expected.outcome)
-            wrong = fmt::format("it ends otherwise:\n  {}\nthan undisturbed:\n  {}", outcome.dump(),
-                                expected.outcome.dump());
-    }
-    if (!wrong.empty()) told = run.told();
-    return wrong;
-}
-
-/// docs/roadmap.md, "Known to be wrong": ends follow this machine's clock, however late it is.
-bool is_known(const Plan& plan, const std::string& wrong) {
-    static const std::set<std::string> late_clocks = {"hour-behind", "5-min-behind",
-                                                      "starts-in-1970"};
-    return plan.kind->suite == "S6" && late_clocks.contains(plan.kind->name) &&
-           wrong.starts_with("I1 ");
-}
 
 void run_plans(const std::string& name) {
     const std::string only = setting("SALLYPORT_PLAN");
     const std::string part = setting("SALLYPORT_PLANS");
-    const Workload* workload = nullptr;
-    for (const Workload& each : all_workloads()) {
-        if (each.name == name) workload = &each;
-    }
+    const Workload* workload = find_workload(name);
     REQUIRE(workload != nullptr);
     if (!only.empty() && !only.starts_with(name + "/")) return;
     const Undisturbed expected(*workload);
+    REQUIRE_MESSAGE(expected.wrong.empty(), expected.wrong << "\n" << expected.told);
     std::map<std::string, int> ran;
     int wrong_ones = 0;
-    const std::size_t every = stride();
+    const std::uint64_t every =
+        std::max<std::uint64_t>(setting("SALLYPORT_PLANS_STRIDE", usual_stride), 1);
     std::size_t offset = 0;
     for (const char c : name) offset = offset * 31 + static_cast<unsigned char>(c);
     for (std::size_t i = 0; i < expected.plans.size(); ++i) {

@@ -81,6 +81,8 @@ struct History {
     SteadyTime others_wrote{};                         ///< somebody else changed a rule
     SteadyTime azure_heals{};  ///< Azure or the way there is disturbed until then
     SteadyTime kube_heals{};   ///< the same of the API server
+    SteadyTime
+        start_heals{};  ///< what the API server did to the lists of a start, lasts until then
     std::optional<SteadyTime> running_since = {};  ///< nullopt: no process runs
     std::chrono::seconds clock_apart{0};           ///< operator's clock minus everybody's
     SteadyTime clock_set{};                        ///< the operator's, by somebody

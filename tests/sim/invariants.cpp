@@ -76,7 +76,8 @@ Complaint bounded_access(const History& h) {
         if (rule.mark_end && h.now >= *rule.mark_end)
             due = std::min(due.value_or(h.steady_at(*rule.mark_end)), h.steady_at(*rule.mark_end));
         if (!due || !h.running_since) return std::nullopt;
-        SteadyTime from = std::max({*due, h.azure_heals, *h.running_since + 2s});
+        // A process that could not list what there is knows of no end.
+        SteadyTime from = std::max({*due, h.azure_heals, h.start_heals, *h.running_since + 2s});
         if (rule.since > *due) from = std::max(from, rule.since + bounds::sweep);
         // That it was ended early has to be heard first.
         if (grant && grant->over == due) from = std::max(from, h.kube_heals);
@@ -89,7 +90,8 @@ Complaint bounded_access(const History& h) {
 
 /// I1, second half. DESIGN 3, promise 1: overdue access raises a metric within 5 s.
 Complaint overdue_is_told(const History& h) {
-    if (!h.running_since || h.steady < *h.running_since + 30s || h.overdue_metric > 0)
+    if (!h.running_since || h.overdue_metric > 0 ||
+        h.steady < std::max(*h.running_since + 30s, h.start_heals))
         return std::nullopt;
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
         const SeenGrant* grant = h.grant(rule.uid);
@@ -99,7 +101,9 @@ Complaint overdue_is_told(const History& h) {
         const bool closed = grant->record.contains("/status/closedAt"_json_pointer);
         const SteadyTime due =
             std::max(h.steady_at(*end), closed ? rule.since + 60s : SteadyTime{});
-        const bool told_late = h.steady - due > 6s + std::max(h.clock_apart, 0s);
+        // A clock that is late, as far as clocks may differ, knows of the end so much later.
+        const auto slack = std::clamp<std::chrono::seconds>(-h.clock_apart, 0s, 30s);
+        const bool told_late = h.steady - due > 6s + slack;
         const bool opened = grant->record.contains("/status/end"_json_pointer) || h.now > *end + 6s;
         if (!told_late || !opened) return std::nullopt;
         return fmt::format("{} is overdue by {} and no metric says so", path,

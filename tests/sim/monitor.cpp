@@ -18,6 +18,8 @@ constexpr auto look_pause = 100ms;
 constexpr auto idle_look_pause = 1000ms;
 /// An operation of azure-sim ends within that, or its rule says that it has not.
 constexpr auto after_a_write = 3s;
+/// A process lists what there is in its first moments, and lists again what it did not get.
+constexpr auto starting = 60s;
 constexpr std::size_t timeline_max = 400;
 constexpr std::size_t told_max = 90;
 constexpr std::size_t complaints_max = 10;
@@ -103,7 +105,11 @@ void Monitor::disturb_azure(std::chrono::seconds span) {
     history_.azure_heals = std::max(history_.azure_heals, world_.time.loop.steady_now() + span);
 }
 void Monitor::disturb_kube(std::chrono::seconds span) {
-    history_.kube_heals = std::max(history_.kube_heals, world_.time.loop.steady_now() + span);
+    const SteadyTime now = world_.time.loop.steady_now();
+    history_.kube_heals = std::max(history_.kube_heals, now + span);
+    const bool starts = world_.process.get() != process_ || !history_.running_since ||
+                        now < *history_.running_since + starting;
+    if (starts) history_.start_heals = history_.kube_heals;
 }
 
 void Monitor::clock_was_set() { history_.clock_set = world_.time.loop.steady_now(); }
@@ -131,7 +137,8 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
         const std::string path = rule_of(request);
         history_.removals_sent[path] = now;
         const auto rule = history_.rules.find(path);
-        if (rule == history_.rules.end()) return;
+        // What somebody else made of it may go, and the opening come again under another name.
+        if (rule == history_.rules.end() || rule->second.by_others) return;
         const auto grant = history_.grants.find(rule->second.uid);
         if (grant != history_.grants.end() && !grant->second.removal_sent)
             grant->second.removal_sent = now;

@@ -2,10 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cstdlib>
 
+#include "sim/plan_judge.hpp"
 #include "sim/shrink.hpp"
 #include "sim/swarm.hpp"
 
@@ -22,16 +21,6 @@ constexpr std::uint64_t usual_seeds = 8;
 #endif
 constexpr std::size_t shrinking_tries = 200;
 constexpr std::uint64_t shards = 4;  ///< cases that ctest runs side by side
-
-std::string setting(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
-std::uint64_t setting(const char* name, std::uint64_t usual) {
-    const std::string text = setting(name);
-    std::from_chars(text.data(), text.data() + text.size(), usual);
-    return usual;
-}
 
 /// The name of what is violated, without how.
 std::string head_of(const std::string& wrong) { return wrong.substr(0, wrong.find(':')); }
@@ -133,4 +122,15 @@ TEST_CASE("shrinking leaves what a failure needs, and nothing else") {
     asked = 0;
     CHECK(shrink(100, needs({3, 64, 65}), 5).size() >= 3);
     CHECK(asked <= 5);
+}
+
+/// For whoever compares builds: tests/sim/same_traces.cmake.
+TEST_CASE("traces: of the first seeds" * doctest::skip()) {
+    const std::uint64_t count = setting("SALLYPORT_TRACES", 12);
+    for (std::uint64_t seed = 1; seed <= count; ++seed) {
+        Swarm swarm(seed);
+        swarm.play();
+        MESSAGE("trace of seed ", seed, " is ", fmt::format("{:016x}", swarm.trace()));
+    }
+    CHECK(count > 0);
 }

@@ -47,7 +47,8 @@ def work(chosen, binary):
                             capture_output=True, text=True, check=True).stdout
     plans = [line for line in listed.splitlines() if line.startswith("fault plans")]
     seeds = [case("seeds*%d of 4*" % n) for n in range(1, 5)] if not chosen.stride else []
-    return seeds + [case(name, SALLYPORT_PLANS_STRIDE=chosen.stride) for name in plans]
+    plans = [case(name, SALLYPORT_PLANS_STRIDE=chosen.stride) for name in plans]
+    return [case("corpus*")] + seeds + plans
 
 
 def run(binary, job):
