@@ -66,8 +66,9 @@ void Loop::note_turn(SteadyTime started) {
 }
 
 bool Loop::run_one() {
-    if (ready_.empty()) return false;
-    Waiter& waiter = *ready_.front();
+    std::list<Waiter*>& from = queue(first_.empty() ? Turn::usual : Turn::first);
+    if (from.empty()) return false;
+    Waiter& waiter = *from.front();
     const std::coroutine_handle<> frame = waiter.frame_;
     waiter.unlink();
     const SteadyTime started = std::chrono::steady_clock::now();
@@ -153,8 +154,8 @@ public:
     std::coroutine_handle<promise_type> frame;
 };
 
-Scope::Root Scope::drive(Task<void> task, std::uint64_t id) {
-    co_await loop_.yield();
+Scope::Root Scope::drive(Task<void> task, std::uint64_t id, Turn turn) {
+    co_await loop_.yield(turn);
     try {
         Task<void> mine =
             std::move(task);  // its frame, parameters included, goes when it has ended
@@ -167,11 +168,11 @@ Scope::Root Scope::drive(Task<void> task, std::uint64_t id) {
     roots_.erase(it);
 }
 
-void Scope::start(Task<void> task) {
+void Scope::start(Task<void> task, Turn turn) {
     for (const std::coroutine_handle<> frame : finished_) frame.destroy();
     finished_.clear();
     const std::uint64_t id = next_id_++;
-    const Root root = drive(std::move(task), id);
+    const Root root = drive(std::move(task), id, turn);
     roots_.emplace(id, root.frame);
     root.frame.resume();  // up to its first yield
 }

@@ -30,6 +30,10 @@ protected:
 
 class Loop;
 
+/// `first` is for what must not wait behind the rest of the process's work, such as ends that have
+/// come. Who uses it keeps it short: nothing else runs meanwhile.
+enum class Turn { usual, first };
+
 /// A suspended coroutine that something will resume. Lives inside the awaiter, hence in the frame:
 /// when the frame is destroyed, the waiter takes itself off whatever list it stands in.
 class Waiter {
@@ -55,8 +59,8 @@ private:
 ///
 /// `post` is the only member another thread may call. In production `run()` drives it; a simulation
 /// calls `run_ready()`, moves its clock to `next_timer()`, and repeats. Ready work runs in the
-/// order in which it became ready; timers due at the same time fire in the order in which they were
-/// set.
+/// order in which it became ready, what asked for `Turn::first` before all else; timers due at the
+/// same time fire in the order in which they were set.
 class Loop final {
 public:
     explicit Loop(const SteadySource& time) : time_(time) {}
@@ -73,10 +77,11 @@ public:
     class Timer;
     /// `co_await loop.sleep_until(t)`: resumed in the first turn at or after `t`.
     class Sleep;
-    Sleep sleep_until(SteadyTime due);
-    /// `co_await loop.yield()`: lets everything that is ready run first.
+    Sleep sleep_until(SteadyTime due, Turn turn = Turn::usual);
+    /// `co_await loop.yield()`: lets everything that is ready run first; with `Turn::first` only
+    /// what has asked for that as well.
     class Yield;
-    Yield yield();
+    Yield yield(Turn turn = Turn::usual);
 
     /// Runs due timers and all that is ready, until nothing is. True if anything ran.
     bool run_ready();
@@ -99,7 +104,10 @@ private:
     void note_turn(SteadyTime started);
 
     const SteadySource& time_;
+    std::list<Waiter*>& queue(Turn turn) { return turn == Turn::first ? first_ : ready_; }
+
     std::list<Waiter*> ready_;
+    std::list<Waiter*> first_;
     std::multimap<SteadyTime, Timer*> timers_;
     std::chrono::nanoseconds longest_turn_{};
 
@@ -122,8 +130,8 @@ protected:
         if (place_) loop_.timers_.erase(*place_);
         place_.reset();
     }
-    void enqueue_ready(Waiter& waiter, std::coroutine_handle<> frame) {
-        waiter.enqueue(loop_.ready_, frame);
+    void enqueue_ready(Waiter& waiter, std::coroutine_handle<> frame, Turn turn) {
+        waiter.enqueue(loop_.queue(turn), frame);
     }
     Loop& loop_;
 
@@ -135,7 +143,7 @@ private:
 
 class Loop::Sleep final : Timer {
 public:
-    Sleep(Loop& loop, SteadyTime due) : Timer(loop), due_(due) {}
+    Sleep(Loop& loop, SteadyTime due, Turn turn) : Timer(loop), due_(due), turn_(turn) {}
     bool await_ready() const { return false; }
     void await_suspend(std::coroutine_handle<> frame) {
         frame_ = frame;
@@ -144,26 +152,27 @@ public:
     void await_resume() {}
 
 private:
-    void on_due() override { enqueue_ready(waiter_, frame_); }
+    void on_due() override { enqueue_ready(waiter_, frame_, turn_); }
     SteadyTime due_;
+    Turn turn_;
     std::coroutine_handle<> frame_;
     Waiter waiter_;
 };
 
 class Loop::Yield {
 public:
-    explicit Yield(Loop& loop) : loop_(loop) {}
+    Yield(Loop& loop, Turn turn) : queue_(loop.queue(turn)) {}
     bool await_ready() const { return false; }
-    void await_suspend(std::coroutine_handle<> frame) { waiter_.enqueue(loop_.ready_, frame); }
+    void await_suspend(std::coroutine_handle<> frame) { waiter_.enqueue(queue_, frame); }
     void await_resume() {}
 
 private:
-    Loop& loop_;
+    std::list<Waiter*>& queue_;
     Waiter waiter_;
 };
 
-inline Loop::Sleep Loop::sleep_until(SteadyTime due) { return Sleep(*this, due); }
-inline Loop::Yield Loop::yield() { return Yield(*this); }
+inline Loop::Sleep Loop::sleep_until(SteadyTime due, Turn turn) { return Sleep(*this, due, turn); }
+inline Loop::Yield Loop::yield(Turn turn) { return Yield(*this, turn); }
 
 /// Level-triggered wake-up with memory of one: `set()` before `next()` is not lost, many `set()`s
 /// are one. For "something may have changed, look again".
@@ -341,13 +350,13 @@ public:
     ~Scope();
 
     /// Starts `task` in the loop's next turn and keeps it until it ends.
-    void start(Task<void> task);
+    void start(Task<void> task, Turn turn = Turn::usual);
     std::size_t running() const { return roots_.size(); }
     void cancel_all();
 
 private:
     class Root;
-    Root drive(Task<void> task, std::uint64_t id);
+    Root drive(Task<void> task, std::uint64_t id, Turn turn);
     Loop& loop_;
     OnFailure on_failure_;
     std::uint64_t next_id_ = 0;

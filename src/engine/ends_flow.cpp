@@ -20,10 +20,6 @@ constexpr std::chrono::microseconds ahead_of_looks_max = 500ms;
 /// Connections rest for 10 s, and 1,000 handshakes take about 1 s of CPU.
 constexpr auto prepared_ahead = 5s;
 
-/// Closings are planned for so long before those that are planned leave. Each time others get a
-/// turn as well, and after a start they have much to do.
-constexpr auto planned_at_once = 4ms;
-
 }  // namespace
 
 void Engine::tick(Timestamp now) {
@@ -81,47 +77,58 @@ Task<void> Engine::ask_time() {
     if (!answered) services_.log.debug("clock.not_told", {{"error", answered.error().message}});
 }
 
+/// In order of their first end.
+std::vector<Engine::DueLane> Engine::by_lane(const std::vector<std::string>& uids) const {
+    std::map<std::pair<std::string_view, std::string_view>, std::size_t> places;
+    std::vector<DueLane> lanes;
+    for (const std::string& uid : uids) {
+        const auto entry = grants_.find(uid);
+        if (entry == grants_.end()) continue;
+        for (const NsgId& nsg : entry->second.claimed) {
+            const auto [place, added] =
+                places.try_emplace({entry->second.account, nsg.text()}, lanes.size());
+            if (added) lanes.push_back({entry->second.account, nsg, {}});
+            lanes[place->second].uids.push_back(uid);
+        }
+    }
+    return lanes;
+}
+
+/// nullptr: it has gone meanwhile.
+Lane* Engine::find_lane(const DueLane& due) {
+    Account* account = find_account(due.account);
+    return account ? account->find_lane(due.nsg) : nullptr;
+}
+
 /// All due closings are handed over first, lane by lane; what they make others think of comes
 /// afterwards. The closings of a lane leave while those of the next are planned.
 Task<void> Engine::close_due(std::vector<std::string> uids) {
     if (uids.empty()) co_return;
     const auto ahead = static_cast<std::int64_t>(uids.size()) * ahead_of_looks;
     looks_after_ = services_.clock.steady_now() + std::min(ahead, ahead_of_looks_max);
-    using Place = std::pair<std::string, NsgId>;  // an account's lane; it may go while this waits
-    std::map<Place, std::vector<std::string>> by_lane;
-    std::vector<Place> places;  // in order of their first end
+    for (const auto& [name, account] : accounts_) {
+        for (const auto& [id, lane] : account->lanes()) lane->stand_back(looks_after_);
+    }
+    for (const DueLane& due : by_lane(uids)) {
+        if (Lane* lane = find_lane(due)) lane->close_due(due.uids);
+        co_await services_.loop.yield(Turn::first);  // they leave; nothing else has a turn
+    }
     for (const std::string& uid : uids) {
         const auto entry = grants_.find(uid);
         if (entry == grants_.end()) continue;
         entry->second.was_due = true;
         // After a start: no lane has been told of it, and its first look waits for nothing.
-        if (entry->second.claimed.empty() && entry->second.active) {
-            late_.insert(uid);
-            grant_queue_.add(uid, KeyQueue::Priority::urgent);
-        }
-        for (const NsgId& nsg : entry->second.claimed) {
-            Place place(entry->second.account, nsg);
-            std::vector<std::string>& due = by_lane[place];
-            if (due.empty()) places.push_back(std::move(place));
-            due.push_back(uid);
-        }
+        const bool late = entry->second.claimed.empty() && entry->second.active;
+        if (late) late_.insert(uid);
+        grant_queue_.add(uid, late ? KeyQueue::Priority::urgent : KeyQueue::Priority::normal);
     }
-    const auto lane_at = [&](const Place& place) {
-        Account* account = find_account(place.first);
-        return account ? account->find_lane(place.second) : nullptr;
-    };
-    for (const auto& [name, account] : accounts_) {
-        for (const auto& [id, lane] : account->lanes()) lane->stand_back(looks_after_);
-    }
-    SteadyTime since = services_.clock.steady_now();
-    for (const Place& place : places) {
-        if (Lane* lane = lane_at(place)) lane->close_due(by_lane[place]);
-        if (services_.clock.steady_now() - since < planned_at_once) continue;
+}
+
+/// The closings of the next second, planned while there is time.
+Task<void> Engine::plan_ahead(Timestamp end, std::vector<std::string> uids) {
+    for (const DueLane& due : by_lane(uids)) {
+        if (Lane* lane = find_lane(due)) lane->prepare_closings(end, due.uids);
         co_await services_.loop.yield();
-        since = services_.clock.steady_now();
-    }
-    for (const std::string& uid : uids) {
-        if (grants_.contains(uid)) grant_queue_.add(uid);
     }
 }
 
@@ -138,6 +145,8 @@ void Engine::prepare_closings(Timestamp now) {
     for (const auto& [name, count] : by_account) {
         if (Account* account = find_account(name)) account->prepare_closings(count);
     }
+    std::vector<std::string> next = deadlines_.between(now, now + 1s);
+    if (!next.empty()) scope_.start(plan_ahead(now + 1s, std::move(next)));
 }
 
 Task<void> Engine::run_deadlines() {

@@ -119,7 +119,15 @@ private:
     void wake_lanes();
     void told(std::map<std::string, std::set<std::string>>& untold, const std::string& account,
               const std::string& uid);
+    struct DueLane {
+        std::string account;
+        NsgId nsg;
+        std::vector<std::string> uids;
+    };
+    std::vector<DueLane> by_lane(const std::vector<std::string>& uids) const;
+    Lane* find_lane(const DueLane& due);
     Task<void> close_due(std::vector<std::string> uids);
+    Task<void> plan_ahead(Timestamp end, std::vector<std::string> uids);
     void prepare_closings(Timestamp now);
     Task<void> run_deadlines();
     void tick(Timestamp now);

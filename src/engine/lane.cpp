@@ -120,6 +120,7 @@ void Lane::vanish(SteadyTime read_sent) {
 }
 
 void Lane::accept_read(NsgState state) {
+    ++revision_;
     vanished_ = false;
     path::carry_former(state, observed_ ? &*observed_ : nullptr);
     const bool changed = !observed_ || observed_->rules != state.rules ||
@@ -211,7 +212,7 @@ nsg::Inputs Lane::inputs_without_claims() const {
             in.refused_priorities.insert(write.step.rule.priority);
         }
     }
-    in.delete_locked = services_.clock.steady_now() < locked_until_;
+    in.delete_locked = is_delete_locked();
     in.close_overdue_of = host_.account().close_overdue_of;
     in.bands = host_.account().bands;
     return in;
@@ -310,20 +311,43 @@ void Lane::start_startable() {
 
 void Lane::start(nsg::Step step) {
     writes_.emplace(lower(step.rule.name), Write{step});
-    ++(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
-    scope_.start(follow(std::move(step)));
+    ++revision_;
+    const bool closes = step.effect == WriteEffect::closes;
+    ++(closes ? closings_running_ : openings_running_);
+    scope_.start(follow(std::move(step)), closes ? Turn::first : Turn::usual);
 }
 
-void Lane::close_due(const std::vector<std::string>& uids) {
-    if (!host_.gateway()) return look_again();
+/// As they are planned at this time. Every mode lets them through: they end openings of ours.
+std::vector<nsg::Step> Lane::closings_at(Timestamp time,
+                                         const std::vector<std::string>& uids) const {
     nsg::Inputs in = inputs_without_claims();
+    in.now = time;
     for (const std::string& uid : uids) {
         if (const auto claim = grants_.find(uid); claim != grants_.end())
             in.grants.push_back(claim->second);
     }
-    // Every mode lets them through: they end openings of ours. The rest of the plan follows later.
+    return nsg::due_closings(std::move(in));
+}
+
+bool Lane::is_delete_locked() const { return services_.clock.steady_now() < locked_until_; }
+
+void Lane::prepare_closings(Timestamp end, const std::vector<std::string>& uids) {
+    prepared_ = Prepared{.uids = uids,
+                         .revision = revision_,
+                         .delete_locked = is_delete_locked(),
+                         .steps = closings_at(end, uids)};
+}
+
+void Lane::close_due(const std::vector<std::string>& uids) {
+    std::optional<Prepared> ahead = std::exchange(prepared_, std::nullopt);
+    if (!host_.gateway()) return look_again();
+    const bool still_fits = ahead && ahead->uids == uids && ahead->revision == revision_ &&
+                            ahead->delete_locked == is_delete_locked();
+    std::vector<nsg::Step> due =
+        still_fits ? std::move(ahead->steps) : closings_at(services_.clock.now(), uids);
+    // The rest of the plan follows later.
     bool all_left = true;
-    for (nsg::Step& step : nsg::due_closings(std::move(in))) {
+    for (nsg::Step& step : due) {
         if (may_start(step, true)) {
             start(std::move(step));
         } else {
@@ -337,6 +361,7 @@ void Lane::close_due(const std::vector<std::string>& uids) {
 }
 
 void Lane::look_again() {
+    ++revision_;
     changed_ = true;
     wake_.set();
 }
@@ -448,7 +473,7 @@ life::LaneReport Lane::report(const std::string& uid) const {
         if (finding.uid == uid) report.findings.push_back(finding);
     }
     report.flushes = observed_ && observed_->flush_connection;
-    report.delete_locked = services_.clock.steady_now() < locked_until_;
+    report.delete_locked = is_delete_locked();
     for (const nsg::Step& step : plan_.steps) {
         if (step.uid != uid) continue;
         const Retry* retry = find_retry(step);

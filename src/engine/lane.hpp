@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -82,6 +83,9 @@ public:
     /// Many ends have come, here and elsewhere: before this time nothing but their closings is
     /// planned or read.
     void stand_back(SteadyTime until) { back_until_ = std::max(back_until_, until); }
+    /// These end at `end`, within seconds: their closings are planned already, and leave then as
+    /// they are if nothing has changed.
+    void prepare_closings(Timestamp end, const std::vector<std::string>& uids);
     /// The ends of these grants have come: their closings leave now, planned by themselves.
     void close_due(const std::vector<std::string>& uids);
     /// Something may have changed: look again. Carries no meaning.
@@ -105,6 +109,12 @@ private:
         nsg::Step step;
         std::optional<SteadyTime> ended = {};  ///< ended, but not yet seen by a newer read
     };
+    struct Prepared {
+        std::vector<std::string> uids;
+        std::uint64_t revision;
+        bool delete_locked;
+        std::vector<nsg::Step> steps;
+    };
     struct Retry {
         int attempt = 0;
         SteadyTime not_before{};
@@ -119,6 +129,8 @@ private:
     nsg::Inputs inputs_without_claims() const;
     std::set<std::string> concerned(const NsgState& newer) const;
     void look_again();
+    bool is_delete_locked() const;
+    std::vector<nsg::Step> closings_at(Timestamp time, const std::vector<std::string>& uids) const;
     bool stands_back() const;
     void settle();
     void replan();
@@ -159,6 +171,8 @@ private:
     /// Until then closings under way are awaited together: no read, and no plan for their sake.
     SteadyTime together_until_{};
     SteadyTime back_until_{};
+    std::uint64_t revision_ = 0;  ///< of all that a closing is planned from, but for time
+    std::optional<Prepared> prepared_;
     bool stood_back_ = false;  ///< was woken before `back_until_`, and has not looked yet
     int read_failures_ = 0;
     std::set<std::string> unplanned_;  ///< uids of claims that are newer than the last plan

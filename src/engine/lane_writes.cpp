@@ -131,6 +131,7 @@ Task<Result<void>> Lane::follow_operation(AcceptedWrite accepted, Urgency urgenc
 
 void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done) {
     --(step.effect == WriteEffect::closes ? closings_running_ : openings_running_);
+    ++revision_;
     const std::string name = lower(step.rule.name);
     const SteadyTime now = services_.clock.steady_now();
     const auto range = writes_.equal_range(name);

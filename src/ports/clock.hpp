@@ -18,7 +18,8 @@ public:
     virtual SteadyTime steady_now() const = 0;
     virtual Task<void> sleep_until(SteadyTime due) = 0;
     /// Sleeps at most until `due` by wall time, and never longer than `longest`, so that a clock
-    /// that is set while we sleep is noticed. May return early; the caller compares.
+    /// that is set while we sleep is noticed. May return early; the caller compares. Resumed before
+    /// all else that is ready: this is what ends sleep on.
     virtual Task<void> sleep_until_wall(Timestamp due, std::chrono::milliseconds longest) = 0;
 
     Task<void> sleep_for(std::chrono::milliseconds delay) {

@@ -18,7 +18,7 @@ Task<void> SystemClock::sleep_until(SteadyTime due) { co_await loop_.sleep_until
 Task<void> SystemClock::sleep_until_wall(Timestamp due, std::chrono::milliseconds longest) {
     const auto left = due - std::chrono::system_clock::now();
     const auto wait = std::clamp<std::chrono::nanoseconds>(left, {}, longest);
-    co_await loop_.sleep_until(loop_.steady_now() + wait);
+    co_await loop_.sleep_until(loop_.steady_now() + wait, Turn::first);
 }
 
 }  // namespace sallyport::system

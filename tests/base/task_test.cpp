@@ -52,6 +52,18 @@ Task<void> sleep_and_note(Loop& loop, SteadyTime due, int id, std::vector<int>& 
     order.push_back(id);
 }
 
+Task<void> note(std::vector<int>& order, int id) {
+    order.push_back(id);
+    co_return;
+}
+
+Task<void> start_one_more(Loop& loop, Scope& scope, std::vector<int>& order) {
+    order.push_back(1);
+    scope.start(note(order, 2), Turn::first);
+    co_await loop.yield(Turn::first);
+    order.push_back(3);
+}
+
 Task<void> throws_after(Loop& loop, SteadyTime due) {
     co_await loop.sleep_until(due);
     throw Bug("planted");
@@ -97,6 +109,28 @@ Task<void> outer_wait(Event& event, int& destroyed) {
 }
 
 }  // namespace
+
+TEST_CASE("what asks for the first turn runs before all that was ready, in its own order") {
+    World world;
+    std::vector<int> order;
+    for (const int id : {3, 4}) world.scope.start(note(order, id));
+    for (const int id : {1, 2}) world.scope.start(note(order, id), Turn::first);
+
+    world.loop.run_ready();
+
+    CHECK(order == std::vector{1, 2, 3, 4});
+}
+
+TEST_CASE("whoever yields first lets nobody in between but those who asked for it as well") {
+    World world;
+    std::vector<int> order;
+    world.scope.start(note(order, 9));
+    world.scope.start(start_one_more(world.loop, world.scope, order), Turn::first);
+
+    world.loop.run_ready();
+
+    CHECK(order == std::vector{1, 2, 3, 9});
+}
 
 TEST_CASE("a task gives its value to the one who awaits it, at any depth") {
     World world;

@@ -37,7 +37,7 @@ public:
         const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(due) -
                           (wall_at_zero_ + since_start() + gained());
         const auto wait = std::clamp<std::chrono::nanoseconds>(left, {}, longest);
-        co_await loop_.sleep_until(loop_.steady_now() + wait);
+        co_await loop_.sleep_until(loop_.steady_now() + wait, Turn::first);
     }
 
     /// The wall clock is set `by` forward (or back, when negative); timers do not notice.
