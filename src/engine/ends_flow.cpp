@@ -45,6 +45,7 @@ void Engine::tick(Timestamp now) {
         }
     }
     last_tick_ = {now, steady};
+    if (leading_) take_up_ends();
     if (leading_) watch_clock();
 }
 

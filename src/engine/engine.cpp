@@ -18,6 +18,9 @@ constexpr auto policy_pause = 2s;
 /// From the start on, for what is told of before everything has been looked at.
 constexpr auto settling_max = 60s;
 
+/// For all first lists, before those that closing needs are taken up without the others.
+constexpr auto lists_awaited = 5s;
+
 constexpr Kind all_kinds[] = {Kind::account, Kind::policy, Kind::grant, Kind::record, Kind::ledger};
 
 }  // namespace
@@ -81,6 +84,7 @@ void Engine::lead() {
     if (leading_ || !services_.leadership.leads()) return;
     leading_ = true;
     settled_at_ = services_.clock.steady_now() + settling_max;
+    lists_awaited_until_ = services_.clock.steady_now() + lists_awaited;
     deadlines_ = {};
     for (KeyQueue* queue : {&grant_queue_, &policy_queue_, &account_queue_})
         scope_.start(queue->run_timers());
@@ -151,17 +155,40 @@ void Engine::watch_over(const AccessRecord& record) {
     }
 }
 
+void Engine::watch_records(const ObjectRef& ref) {
+    const AccessRecord* record = services_.store.record(ref.key.name);
+    if (record) watch_over(*record);
+    if (ref.key.name.empty())
+        services_.store.each_record([this](const AccessRecord& each) { watch_over(each); });
+}
+
+/// Closing takes records and accounts alone, and does not wait long for lists that it can do
+/// without: nothing is taken for nobody's before all are there, and nothing opens.
+void Engine::take_up_ends() {
+    if (filled_ || ends_taken_up_ || services_.clock.steady_now() < lists_awaited_until_) return;
+    if (!services_.store.synced(Kind::account) || !services_.store.synced(Kind::record)) return;
+    ends_taken_up_ = true;
+    services_.log.warn("start.lists_missing", {{"first", waiting_for()}});
+    services_.store.each_account(
+        [&](const CloudAccount& account) { account_queue_.add(account.meta.key.name); });
+    services_.store.each_record([&](const AccessRecord& record) {
+        if (life::is_live(record)) on_record_change(record.meta.key.name);
+    });
+}
+
 void Engine::on_change(const ObjectRef& ref) {
     if (!leading_) {
-        if (ref.kind != Kind::record) return;
-        const AccessRecord* record = services_.store.record(ref.key.name);
-        if (record) watch_over(*record);
-        if (ref.key.name.empty())
-            services_.store.each_record([this](const AccessRecord& each) { watch_over(each); });
+        if (ref.kind == Kind::record) watch_records(ref);
         return;
     }
     if (!filled_) {
-        if (caches_filled()) fill();
+        if (ref.kind == Kind::record) watch_records(ref);
+        const bool of_ends = ref.kind == Kind::record || ref.kind == Kind::account;
+        if (caches_filled()) {
+            fill();
+        } else if (ends_taken_up_ && of_ends && !ref.key.name.empty()) {
+            take_up(ref);
+        }
         return;
     }
     if (!ref.key.name.empty()) take_up(ref);

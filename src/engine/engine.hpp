@@ -101,6 +101,8 @@ private:
     bool is_settling(const std::string& name, const Account& account) const;
     void on_change(const ObjectRef& ref);
     void take_up(const ObjectRef& ref);
+    void take_up_ends();
+    void watch_records(const ObjectRef& ref);
     void on_grant_change(const ObjectKey& key);
     void on_record_change(const std::string& name);
     void on_policy_change(const ObjectKey& key);
@@ -200,6 +202,8 @@ private:
     std::vector<std::unique_ptr<Account>> retired_;
     bool leading_ = false;
     SteadyTime settled_at_{};
+    SteadyTime lists_awaited_until_{};
+    bool ends_taken_up_ = false;  ///< before all first lists were there
     bool filled_ = false;
     bool first_look_done_ = false;
     std::set<std::string> unlooked_;  ///< uids of records that nobody has looked at since the start

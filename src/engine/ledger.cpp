@@ -53,6 +53,8 @@ void Ledger::note(LedgerEvent event) {
 }
 
 Task<Result<void>> Ledger::load() {
+    if (!services_.store.synced(Kind::ledger))
+        co_return unavailable("the heads of the ledgers have not been listed yet");
     Result<JournalEntry> tail = co_await services_.journal.tail(account_);
     if (!tail) co_return std::move(tail).error().context("read the journal");
     tail_ = *tail;
