@@ -15,13 +15,6 @@ constexpr const char* open = "Ready=True/Open Active=True";
 constexpr const char* closing =
     "Ready=Unknown/Closing Reconciling=True/Closing Active=True SessionMayPersist=True";
 
-Story opened() {
-    Story story;
-    story.settle();
-    REQUIRE(story.state() == open);
-    return story;
-}
-
 template <class Step>
 bool has(const life::Plan& plan) {
     return std::ranges::any_of(plan.steps,

@@ -144,6 +144,13 @@ void Story::settle() {
     FAIL("a grant's life does not come to rest: " << state());
 }
 
+Story opened() {
+    Story story;
+    story.settle();
+    REQUIRE(story.state() == "Ready=True/Open Active=True");
+    return story;
+}
+
 std::string text_of(const GrantStatus& status) {
     std::string text;
     for (const Condition& condition : status.conditions) {

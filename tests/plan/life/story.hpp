@@ -67,6 +67,9 @@ private:
     std::vector<life::LaneReport> lanes() const;
 };
 
+/// Asked for, and open.
+Story opened();
+
 std::string text_of(const GrantStatus& status);
 
 }  // namespace sallyport::example
