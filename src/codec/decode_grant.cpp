@@ -1,4 +1,3 @@
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "codec/kinds.hpp"
@@ -13,7 +12,6 @@ constexpr std::size_t sources_max = 64;
 constexpr std::size_t groups_max = 1024;
 constexpr std::size_t told_list_max = 256;
 constexpr std::size_t told_text_max = 32768;
-constexpr std::int64_t generation_max = std::numeric_limits<std::int64_t>::max();
 constexpr seconds duration_max{99999LL * 3600};  // the policy's maximum is the limit that counts
 
 std::optional<std::vector<RequestedPort>> read_ports(const Field& field) {
@@ -77,13 +75,12 @@ Truth read_truth(const Field& field) {
 }
 
 Condition read_condition(const Field& item) {
-    return {
-        .type = item["type"].name(),
-        .status = read_truth(item["status"]),
-        .reason = item["reason"].text().value_or(""),
-        .message = item["message"].text(told_text_max).value_or(""),
-        .observed_generation = item["observedGeneration"].integer(0, generation_max).value_or(0),
-        .changed = read_time(item["lastTransitionTime"].required()).value_or(Timestamp())};
+    return {.type = item["type"].name(),
+            .status = read_truth(item["status"]),
+            .reason = item["reason"].text().value_or(""),
+            .message = item["message"].text(told_text_max).value_or(""),
+            .observed_generation = item["observedGeneration"].integer(0, number_max).value_or(0),
+            .changed = read_time(item["lastTransitionTime"].required()).value_or(Timestamp())};
 }
 
 SurfaceStatus read_surface(const Field& item) {
@@ -112,7 +109,7 @@ std::optional<GrantStatus> decode_grant_status(const nlohmann::json& object) {
     const Field field(object, problems);
     GrantStatus status{
         .observed_generation =
-            field["observedGeneration"].required().integer(0, generation_max).value_or(0),
+            field["observedGeneration"].required().integer(0, number_max).value_or(0),
         .phase = field["phase"].text().value_or(""),
         .message = field["message"].text(told_text_max).value_or(""),
         .requester = field["requester"].text().value_or(""),

@@ -1,4 +1,3 @@
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "codec/kinds.hpp"
@@ -7,7 +6,6 @@
 namespace sallyport::codec {
 namespace {
 
-constexpr std::int64_t number_max = std::numeric_limits<std::int64_t>::max();
 constexpr std::size_t access_max = 256;
 constexpr std::size_t surfaces_read_max = 512;
 constexpr std::size_t writes_read_max = 64;

@@ -1,6 +1,5 @@
 #include "codec/kinds_read.hpp"
 
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "codec/kinds.hpp"
@@ -43,7 +42,7 @@ ObjectMeta read_meta(const Field& metadata) {
     meta.uid = metadata["uid"].name(uid_size_max);
     meta.resource_version = metadata["resourceVersion"].text().value_or("");
     meta.generation =
-        metadata["generation"].integer(0, std::numeric_limits<std::int64_t>::max()).value_or(0);
+        metadata["generation"].integer(0, number_max).value_or(0);
     meta.created = read_time(metadata["creationTimestamp"]).value_or(Timestamp());
     meta.deleted = read_time(metadata["deletionTimestamp"]);
     meta.finalizers = metadata["finalizers"].texts(finalizers_max);

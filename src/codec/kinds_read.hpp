@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +18,7 @@ namespace sallyport::codec {
 
 inline constexpr std::size_t names_max = 64;
 inline constexpr std::size_t name_size_max = 320;
+inline constexpr std::int64_t number_max = std::numeric_limits<std::int64_t>::max();
 
 /// Reports another kind or group than the one meant; absent is fine, as in the items of some lists.
 void check_type(const Field& object, Kind kind);

@@ -48,10 +48,16 @@ std::map<NsgId, std::vector<std::string>> accepted_rules(const Accepted& accepte
 
 /// Rules that let others in, with their numbers, apart by what is to be done about them.
 struct Openers {
+    std::set<std::string> names;  ///< of all of these, without numbers
     std::set<std::string> theirs;
     std::set<std::string> ours;      ///< of ended grants, of other policies, or changed by somebody
     std::set<std::string> defaults;  ///< Azure's own, which a lockdown stands in front of
     std::set<std::string> none;      ///< where no rule decides
+
+    void add_none(const std::string& where) {
+        names.insert(where);
+        none.insert(where);
+    }
 };
 
 std::string in_words(const Openers& openers, const Lockdown& lockdown) {
@@ -89,34 +95,31 @@ public:
     PortVerdict judge(const VmId& machine, const Result<std::vector<Way>>& ways,
                       const PolicyPort& port) {
         std::set<std::string> unread;
-        std::set<std::string> by;
         Openers openers;
         std::set<NsgId> nsgs;
         for (const Way& way : ways ? *ways : std::vector<Way>()) {
             if (way.nsgs.empty()) {
-                const auto none = fmt::format("no network security group at {}", way.destination);
-                by.insert(none);
-                openers.none.insert(none);
+                openers.add_none(fmt::format("no network security group at {}", way.destination));
                 continue;
             }
             nsgs.insert(way.nsgs.begin(), way.nsgs.end());
             const auto hops = hops_of(way, observed_, {}, unread);
             if (!hops) continue;
             for (const Protocol protocol : protocols_of(port.protocol)) {
-                shadows(way, *hops, {counted_sources(way), protocol, port.ports}, by, openers);
+                shadows(way, *hops, {counted_sources(way), protocol, port.ports}, openers);
             }
         }
         PortVerdict verdict{.machine = std::string(machine.name()),
                             .ports = port.ports,
                             .protocol = port.protocol,
-                            .by = {by.begin(), by.end()}};
+                            .by = {openers.names.begin(), openers.names.end()}};
         const bool known = ways && unread.empty();
-        verdict.state = !by.empty() ? PortState::shadowed
-                        : known     ? PortState::closed
-                                    : PortState::unknown;
+        verdict.state = !openers.names.empty() ? PortState::shadowed
+                        : known                ? PortState::closed
+                                               : PortState::unknown;
         const std::string what =
             fmt::format("{} {} of {}", to_text(port.protocol), port.ports, machine.name());
-        if (!by.empty()) {
+        if (!openers.names.empty()) {
             verdict.sentence =
                 fmt::format("{} is left open by {}", what, in_words(openers, question_.lockdown));
         } else if (!ways) {
@@ -145,38 +148,36 @@ private:
 
     /// Adds the rules that may let a counted source through, apart from those that may.
     void shadows(const Way& way, const std::vector<const NsgState*>& hops, const Traffic& traffic,
-                 std::set<std::string>& by, Openers& openers) const {
+                 Openers& openers) const {
         const Passage passage = along(way, hops, topology_, traffic, accepted_);
         if (passage.possibly.empty()) return;
         bool named = false;
         for (const Passage::By& allow : passage.allows) {
             if (!allow.sources.intersects(passage.possibly)) continue;
-            by.insert(label(allow.nsg, allow.rule));
             note(allow, openers);
             named = true;
         }
         // A read without Azure's default rules does not say what becomes of unmatched traffic.
-        if (named) return;
-        const auto none = fmt::format("{}/(no rule decides)", hops.front()->id.name());
-        by.insert(none);
-        openers.none.insert(none);
+        if (!named) openers.add_none(fmt::format("{}/(no rule decides)", hops.front()->id.name()));
     }
 
     /// By the rule that was read under that name.
     void note(const Passage::By& allow, Openers& openers) const {
+        const std::string name = label(allow.nsg, allow.rule);
+        openers.names.insert(name);
         const NsgState& read = *observed_.at(allow.nsg);
-        const auto is_it = [&](const SecurityRule& one) {
-            return equals_ignoring_case(one.name, allow.rule);
-        };
-        const auto rule = std::ranges::find_if(read.rules, is_it);
-        if (rule == read.rules.end()) {
-            const bool is_default = std::ranges::any_of(read.default_rules, is_it);
-            (is_default ? openers.defaults : openers.theirs).insert(label(allow.nsg, allow.rule));
+        const SecurityRule* rule = read.find(allow.rule);
+        if (rule == nullptr) {
+            const bool is_default =
+                std::ranges::any_of(read.default_rules, [&](const SecurityRule& one) {
+                    return equals_ignoring_case(one.name, allow.rule);
+                });
+            (is_default ? openers.defaults : openers.theirs).insert(name);
             return;
         }
         const bool ours = ownership(*rule, owner_) == Ownership::ours;
         (ours ? openers.ours : openers.theirs)
-            .insert(fmt::format("{} (priority {})", label(allow.nsg, allow.rule), rule->priority));
+            .insert(fmt::format("{} (priority {})", name, rule->priority));
     }
 
     const PolicyQuestion& question_;
