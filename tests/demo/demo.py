@@ -5,6 +5,7 @@ Each step shows what Sallyport claims, read with kubectl, and what the judge fou
 evaluation of the rules, which shares no code with the controller. Exit 0 only if all of it agrees.
 """
 
+import concurrent.futures
 import contextlib
 import datetime
 import os
@@ -128,6 +129,19 @@ class Demo:
                 }
         return kept
 
+    @staticmethod
+    def sabotage(write, each, worked):
+        """Writes to every group at once, and again where a repair came before the judge looked."""
+        for attempts_left in (2, 1, 0):
+            with concurrent.futures.ThreadPoolExecutor(len(each)) as at_once:
+                for written in [at_once.submit(write, *one) for one in each]:
+                    written.result()
+            try:
+                return until(worked, 4, "the sabotage to work")
+            except Trouble:
+                if not attempts_left:
+                    raise
+
     # What kubectl says.
 
     def grant(self, name):
@@ -194,12 +208,13 @@ class Demo:
 
     def edited(self):
         self.screen.step("3  a saboteur widens our rules to the whole Internet: they are put back")
+        wide = []
         for rule in self.rules_of(ALICE):
-            wide = {k: v for k, v in rule["properties"].items() if k != "provisioningState"}
-            wide["sourceAddressPrefix"] = "*"
-            wide.pop("sourceAddressPrefixes", None)
-            self.saboteur.put_rule(rule["id"], wide)
-        until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
+            rule["properties"].pop("provisioningState", None)
+            rule["properties"].pop("sourceAddressPrefixes", None)
+            rule["properties"]["sourceAddressPrefix"] = "*"
+            wide.append((rule["id"], rule["properties"]))
+        self.sabotage(self.saboteur.put_rule, wide, lambda: self.open_from(STRANGER))
         begun = time.monotonic()
         self.screen.note(f"web01:22 is now open from {STRANGER}")
         until(lambda: not self.open_from(STRANGER), 15, "the repair")
@@ -212,21 +227,21 @@ class Demo:
         self.screen.step("4  somebody adds a wider allow of their own: it is reported, not touched")
         name = "allow-ssh-just-for-today"
         theirs = [f"{rule['id'].rsplit('/', 1)[0]}/{name}" for rule in self.rules_of(ALICE)]
-        for rule_id in theirs:
-            self.saboteur.put_rule(
-                rule_id,
-                {
-                    "access": "Allow",
-                    "direction": "Inbound",
-                    "priority": 150,
-                    "protocol": "Tcp",
-                    "sourceAddressPrefix": "Internet",
-                    "sourcePortRange": "*",
-                    "destinationAddressPrefix": "*",
-                    "destinationPortRange": "22",
-                },
-            )
-        until(lambda: self.open_from(STRANGER), 10, "the sabotage to work")
+        allow = {
+            "access": "Allow",
+            "direction": "Inbound",
+            "priority": 150,
+            "protocol": "Tcp",
+            "sourceAddressPrefix": "Internet",
+            "sourcePortRange": "*",
+            "destinationAddressPrefix": "*",
+            "destinationPortRange": "22",
+        }
+        self.sabotage(
+            self.saboteur.put_rule,
+            [(rule_id, allow) for rule_id in theirs],
+            lambda: self.open_from(STRANGER),
+        )
         self.wait_closed("web-ssh", "False", 15, name)
         agree, found = self.finds("web01", {STRANGER: True})
         self.screen.check(self.closed("web-ssh"), found, agree)
@@ -240,8 +255,8 @@ class Demo:
 
     def deleted(self):
         self.screen.step("5  the saboteur deletes our rule: it is put back, since alice is owed it")
-        self.saboteur.delete_rule(self.rules_of(ALICE)[0]["id"])
-        until(lambda: not self.open_from(ALICE), 10, "the sabotage to work")
+        ours = self.rules_of(ALICE)[0]["id"]
+        self.sabotage(self.saboteur.delete_rule, [(ours,)], lambda: not self.open_from(ALICE))
         begun = time.monotonic()
         until(lambda: self.open_from(ALICE), 15, "the repair")
         took = time.monotonic() - begun
