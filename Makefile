@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_BASEDIR ?= $(CURDIR)
 
-.PHONY: help demo test sim up down bench fuzz lint format deps clean build sanitized
+.PHONY: help demo test sim mutants up down bench fuzz lint format deps clean build sanitized
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | \
@@ -25,6 +25,13 @@ sim:  ## fault plans and seeds (one: PLAN=… or SEED=…; all plans: STRIDE=1; 
 	tests/sim/sim.py --jobs $(JOBS) $(if $(PLAN),--plan '$(PLAN)') $(if $(SEED),--seed $(SEED)) \
 	    $(if $(STRIDE),--stride $(STRIDE)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	    $(if $(FIRST_SEED),--first-seed $(FIRST_SEED))
+
+mutants: deps-test  ## plants bugs, and tells which check notices each (ONLY="name …", SEEDS=…)
+	cmake --preset mutants
+	cmake --build build/mutants -j $(JOBS) --target plan_tests engine_tests kube_tests \
+	    azure_tests sim_tests
+	tests/mutants/mutants.py --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)) \
+	    $(if $(SEEDS),--seeds $(SEEDS))
 
 up: programs  ## start the demo's world and leave it running
 	tests/demo/world.py up

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "azure/paths.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "codec/arm.hpp"
 #include "codec/item_splitter.hpp"
@@ -50,6 +51,7 @@ std::string next_link_of(const ServiceTagList&) { return {}; }  // all of it is 
 
 /// 404 of a DELETE: is it the rule that is not there (done), or what it should be on?
 bool is_about_rule(const Error& error) {
+    if (planted("nsg-404-for-rule-404")) return true;
     return lower(error.message).find("/securityrules/") != std::string::npos;
 }
 

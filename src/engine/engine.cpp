@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "engine/bugs.hpp"
 
 namespace sallyport::engine {
@@ -114,6 +115,7 @@ Account* Engine::find_account(const std::string& name) {
 }
 
 bool Engine::grants_complete(const std::string& account) const {
+    if (planted("complete-too-early")) return true;
     return filled_ && !untold_grants_.contains(account);
 }
 bool Engine::policies_complete(const std::string& account) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "engine/engine.hpp"
 #include "plan/life/ends.hpp"
 
@@ -235,6 +236,10 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         services_.metrics.increment("sallyport_looks_total", {"grant", to_text(done.error().kind)});
         services_.log.warn("grant.step_failed", {{"grant", fmt::format("{}", grants_[uid].key)},
                                                  {"error", done.error().message}});
+        if (planted("deadline-cleared-on-error")) {
+            deadlines_.clear(uid);
+            co_return std::nullopt;
+        }
         co_return next_attempt(reaction_to(done.error(), grants_[uid].failures++, Urgency::closing),
                                services_.random.fraction());
     }

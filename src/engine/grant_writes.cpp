@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "engine/engine.hpp"
 #include "plan/life/ends.hpp"
 
@@ -58,9 +59,12 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         const ObjectKey key = entry->second.key;
         event.record = entry->second.record_name;
         Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
+        if (planted("no-live-read") && services_.store.grant(key))
+            live = std::optional(*services_.store.grant(key));
         if (!live) co_return std::move(live).error().context("read the grant before its opening");
         const std::optional<AccessGrant>& grant = *live;
-        if (!grant || grant->meta.uid != step.uid || grant->meta.deleted || grant->revoked) {
+        const bool other = grant && grant->meta.uid != step.uid && !planted("name-for-uid");
+        if (!grant || other || grant->meta.deleted || grant->revoked) {
             grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
             co_return Error{ErrorKind::conflict,
                             "the grant was deleted, replaced or revoked before its opening"};
@@ -74,13 +78,19 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
             co_return Error{ErrorKind::conflict, "it was put back as often as the policy allows"};
         }
         Result<void> recorded;
-        if (record && !record->opened_at) {
+        if (planted("intent-not-recorded")) {
+            recorded = {};
+        } else if (record && !record->opened_at) {
             // The record itself is the intent of everything before the first proof (DESIGN 4.5).
             records_.defer(event.record, std::move(intent));
         } else {
             recorded = co_await records_.update(event.record, std::move(intent));
         }
         if (!recorded) co_return std::move(recorded).error().context("record the opening");
+    }
+    if (planted("audit-after-opening")) {
+        ledger.note(std::move(event));
+        co_return Result<void>();
     }
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/digest.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "engine/bugs.hpp"
 #include "plan/nsg/draft.hpp"
@@ -107,7 +108,8 @@ void Lane::want_read(const std::string& uid) {
 }
 
 void Lane::observe(NsgState state) {
-    if (observed_ && state.read_sent < observed_->read_sent) return;
+    const bool older = observed_ && state.read_sent < observed_->read_sent;
+    if (older && !planted("older-read-wins")) return;
     accept_read(std::move(state));
 }
 
@@ -187,7 +189,8 @@ std::set<std::string> Lane::concerned(const NsgState& newer) const {
 void Lane::settle() {
     if (!observed_) return;
     std::erase_if(writes_, [&](const auto& w) {
-        return w.second.ended && *w.second.ended <= observed_->read_sent;
+        return planted("lose-in-flight") ||
+               (w.second.ended && *w.second.ended <= observed_->read_sent);
     });
 }
 
@@ -208,7 +211,7 @@ nsg::Inputs Lane::inputs_without_claims() const {
         WriteEffect& effect = in.in_flight.try_emplace(name, write.step.effect).first->second;
         if (write.step.effect == WriteEffect::closes) effect = WriteEffect::closes;
         // Its number is taken though the newest read does not show it yet.
-        if (write.step.kind == nsg::StepKind::put) {
+        if (write.step.kind == nsg::StepKind::put && !planted("number-in-flight-free")) {
             in.refused_priorities.insert(write.step.rule.priority);
         }
     }
@@ -298,7 +301,8 @@ void Lane::start_startable() {
     const auto is_urgent = [&](const nsg::Step& step) {
         return step.effect == WriteEffect::closes && now >= not_before(step);
     };
-    const bool closing_due = closings_running_ > 0 || std::ranges::any_of(steps, is_urgent);
+    const bool closing_due = !planted("opening-before-closing") &&
+                             (closings_running_ > 0 || std::ranges::any_of(steps, is_urgent));
     more_due_ = false;
     for (const nsg::Step& step : steps) {
         if (may_start(step, closing_due)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "base/mutant.hpp"
 
 namespace sallyport::engine {
 
@@ -10,11 +11,13 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
 milliseconds next_attempt(const Attempt& attempt, double fraction) {
+    if (planted("no-jitter")) fraction = 1;
     const int doublings = std::clamp(attempt.attempt, 0, 20);
     const auto full = std::min<milliseconds>(attempt.ceiling, attempt.base * (1LL << doublings));
     const auto jittered = milliseconds(
         static_cast<milliseconds::rep>(static_cast<double>(full.count()) * (0.5 + fraction / 2)));
-    if (attempt.retry_after) return std::max<milliseconds>(*attempt.retry_after, jittered);
+    if (attempt.retry_after && !planted("retry-after-ignored"))
+        return std::max<milliseconds>(*attempt.retry_after, jittered);
     return jittered;
 }
 

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/mutant.hpp"
+
 namespace sallyport::kube {
 
 namespace {
@@ -61,6 +63,7 @@ bool Replica::begin_list(std::string version) {
 }
 
 bool Replica::is_news(const ObjectMeta& meta) const {
+    if (planted("older-event-wins")) return true;
     const ObjectMeta* known = this->meta(meta.key);
     return known == nullptr || is_newer(meta.resource_version, known->resource_version);
 }
@@ -84,6 +87,7 @@ void Replica::end_list() {
         // Newer than the list: created meanwhile, by us; the watch will tell.
         const bool created_since =
             is_ordered(version) && is_newer(version, list_version_) && !went_back_;
+        if (planted("deletion-missed-by-list")) return;
         if (!listed_.contains(key) && !created_since) gone.push_back(key);
     });
     for (ObjectKey& key : gone) {

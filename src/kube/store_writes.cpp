@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/mutant.hpp"
 #include "codec/kinds.hpp"
 #include "kube/paths.hpp"
 #include "kube/status_patch.hpp"
@@ -98,10 +99,11 @@ Task<Result<AccessLedger>> KubeStore::advance_ledger(AccessLedger ledger) {
 }
 
 Task<Result<void>> KubeStore::remove(ObjectRef ref, std::string uid) {
-    const Json options = {{"apiVersion", "v1"},
-                          {"kind", "DeleteOptions"},
-                          {"propagationPolicy", "Background"},
-                          {"preconditions", {{"uid", uid}}}};
+    Json options = {{"apiVersion", "v1"},
+                    {"kind", "DeleteOptions"},
+                    {"propagationPolicy", "Background"},
+                    {"preconditions", {{"uid", uid}}}};
+    if (planted("delete-without-precondition")) options.erase("preconditions");
     const Result<std::string> body = co_await client_.remove(object_target(ref), text_of(options));
     if (body || body.error().kind == ErrorKind::not_found) co_return Result<void>();
     if (body.error().kind != ErrorKind::conflict) co_return body.error();

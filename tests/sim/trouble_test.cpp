@@ -275,3 +275,47 @@ TEST_CASE("a rule that was taken away once is put back, however often that is re
     CHECK_TOLD(world, world.phase("a") == "Open");
     CHECK(world.reaches(alice_at, "web01"));
 }
+
+TEST_CASE("what Azure refused at one moment is not tried again at one moment") {
+    World world;
+    start_ready(world);
+    std::map<std::string, std::vector<SteadyTime>> tries;  // by NSG
+    world.fate = [&](const http::Request& request) {
+        if (request.method != "PUT") return support::Fate{};
+        const bool subnets = request.target.find("nsg-subnet") != std::string::npos;
+        tries[subnets ? "nsg-subnet" : "nsg-web01"].push_back(world.time.loop.steady_now());
+        return support::Fate{.instead = http::Response{.status = 503}};
+    };
+    ask(world, World::a_grant("a", "1h"));
+    world.run_for(30s);
+
+    const std::vector<SteadyTime>& one = tries["nsg-subnet"];
+    const std::vector<SteadyTime>& other = tries["nsg-web01"];
+    REQUIRE(std::min(one.size(), other.size()) >= 4);
+    for (std::size_t i = 1; i < std::min(one.size(), other.size()); ++i) {
+        CHECK(one[i] - one[i - 1] != other[i] - other[i - 1]);
+        CHECK(one[i] - one[i - 1] > 100ms);
+    }
+}
+
+TEST_CASE("Azure is left alone for as long as it asks") {
+    World world;
+    start_ready(world);
+    std::map<std::string, SteadyTime> last;  // by what is called
+    std::size_t tried_again = 0;
+    world.fate = [&](const http::Request& request) {
+        if (request.origin != azure_origin || request.method == "GET") return support::Fate{};
+        const SteadyTime now = world.time.loop.steady_now();
+        if (const auto before = last.find(request.target); before != last.end()) {
+            CHECK(now - before->second >= 5s);
+            ++tried_again;
+        }
+        last[request.target] = now;
+        support::Fate fate{.instead = http::Response{.status = 503}};
+        fate.instead->headers.set("Retry-After", "5");
+        return fate;
+    };
+    ask(world, World::a_grant("a", "1h"));
+    world.run_for(60s);
+    CHECK(tried_again >= 6);
+}

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/check.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::life {
@@ -92,6 +93,8 @@ Wanted wanted(const View& view) {
     if (!result.obstacle) result.obstacle = no_way(result.rules);
     if (!result.obstacle) result.obstacle = foreign_deny(view);
     result.may_open = !result.obstacle;
+    if (planted("half-done-stays") && !view.followed && !view.record->opened_at)
+        result.may_open = false;
     if (!result.obstacle) result.obstacle = not_writing(view);
     return result;
 }

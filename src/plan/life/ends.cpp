@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "base/mutant.hpp"
 
 namespace sallyport::life {
 namespace {
@@ -40,19 +41,22 @@ std::optional<Ending> by_record(const View& view, Timestamp now) {
 std::optional<Ending> by_grant(const View& view, Timestamp now) {
     if (!view.grant_known) return std::nullopt;
     const AccessGrant* grant = view.asked.grant;
+    if (!grant && planted("deletion-unheard")) return std::nullopt;
     if (!grant) return Ending{now, "Deleted", "the grant object is gone", false};
     if (grant->meta.deleted) {
         return Ending{std::min(*grant->meta.deleted, now), "Deleted",
                       "it was deleted before its end"};
     }
-    if (grant->revoked) return Ending{now, "Revoked", "it was revoked (spec.revoked: true)", false};
+    if (grant->revoked && !planted("revocation-unheard"))
+        return Ending{now, "Revoked", "it was revoked (spec.revoked: true)", false};
     return std::nullopt;
 }
 
 std::optional<Ending> by_time(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
-    const Timestamp end = view.was_due ? std::min(end_now(view), now) : end_now(view);
-    if (now >= end) {
+    const bool was_due = view.was_due && !planted("clock-back-reopens");
+    const Timestamp end = was_due ? std::min(end_now(view), now) : end_now(view);
+    if (planted("greater-at-end") ? now > end : now >= end) {
         if (record.opened_at) return Ending{end, "Expired", "its time has passed"};
         return Ending{end, "EndedBeforeOpen", "its time was over before it was proven open"};
     }
@@ -66,7 +70,7 @@ std::optional<Ending> by_time(const View& view, Timestamp now) {
 
 std::optional<Ending> by_policy(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
-    if (is_gone(view.asked.policy, record.policy_uid)) {
+    if (is_gone(view.asked.policy, record.policy_uid) && !planted("policy-gone-unheard")) {
         return Ending{now, "PolicyDeleted", fmt::format("policy {} was deleted", record.policy),
                       false};
     }
@@ -189,6 +193,7 @@ Timestamp last_start(const AccessRecord& record) {
 }
 
 std::optional<Timestamp> in_flight_until(const AccessRecord& record, bool followed) {
+    if (planted("in-flight-forgotten")) return std::nullopt;
     std::optional<Timestamp> until;
     const auto later = [&](Timestamp started) {
         until = std::max(until.value_or(started + in_flight_limit), started + in_flight_limit);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "plan/life/claims.hpp"
 #include "plan/life/ends.hpp"
@@ -165,6 +166,7 @@ RecordChange rules_seen(const View& view) {
 /// stand open by foreign rules would pass for the grant's doing, and shut again under it.
 bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claims) {
     if (!view.lanes_settled) return false;
+    if (planted("open-by-others")) return true;
     return std::ranges::all_of(claims, [&](const auto& claim) {
         const auto lane = std::ranges::find(view.lanes, claim.first, &LaneReport::nsg);
         if (!claim.second.wanted_known || lane == view.lanes.end() || !lane->verdict) return false;
@@ -183,7 +185,8 @@ Plan plan_owed(const View& view, Timestamp now) {
     sooner(plan.next, end, now);
     if (!record.opened_at) sooner(plan.next, opening_deadline(record), now);
 
-    if (!record.opened_at && view.proof.open == Truth::yes && is_in_place(view, plan.claims)) {
+    const bool proven = view.proof.open == Truth::yes || planted("trust-the-write");
+    if (!record.opened_at && proven && is_in_place(view, plan.claims)) {
         RecordChange change = rules_seen(view);
         change.opening_at = record.decided_at;
         change.opened_at = now;
@@ -221,6 +224,7 @@ RecordedRule hidden_write(const View& view) {
 
 /// Whether the read proves the closing, and what may still land can be written down.
 bool is_proven_closed(const View& view, Timestamp now) {
+    if (planted("skip-verifying-read")) return view.lanes_settled;
     if (!view.lanes_settled || view.proof.gone != Truth::yes) return false;
     const AccessRecord& record = *view.record;
     if (!may_hide_a_write(view) || !view.lanes.empty() || !record.rules.empty()) return true;
@@ -252,6 +256,8 @@ Plan plan_closing(const View& view, const Ending& over, Timestamp now) {
         plan.steps.push_back(closing_of(view, over, now));
         return plan;  // the status follows once the record says so
     }
+    if (planted("release-before-proof") && view.asked.grant && view.asked.grant->meta.deleted)
+        plan.steps.push_back(ReleaseHold());
     if (may_hide_a_write(view)) sooner(plan.next, last_start(record) + in_flight_limit, now);
     if (!over.lasts && record.end_reason.empty()) {
         plan.steps.push_back(

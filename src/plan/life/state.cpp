@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::life {
@@ -198,6 +199,7 @@ State state_of(const access::Refused& refused) {
 
 State state_while_owed(const View& view, const Wanted& wanted) {
     if (!view.record->opened_at) return opening(view, wanted);
+    if (planted("trust-the-status") && was_published_open(view)) return open(view);
     const auto drift = drifted(view);
     switch (view.proof.open) {
         case Truth::yes: return drift ? repairing(view, wanted, *drift) : open(view);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/digest.hpp"
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::nsg {
@@ -97,12 +98,14 @@ SecurityRule tombstone_of(const SecurityRule& rule) {
 }
 
 bool is_tombstone(const SecurityRule& rule) {
+    if (planted("every-deny-is-a-tombstone")) return rule.access == Access::deny;
     const SecurityRule dead = tombstone_of(rule);
     return rule.access == dead.access && rule.source == dead.source &&
            rule.destination == dead.destination;
 }
 
 bool has_failed(const SecurityRule& rule) {
+    if (planted("failed-counts-as-present")) return false;
     return equals_ignoring_case(rule.provisioning_state, "Failed") ||
            equals_ignoring_case(rule.provisioning_state, "Canceled");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 #include "plan/nsg/content.hpp"
 #include "plan/nsg/effect.hpp"
@@ -38,7 +39,8 @@ Draft::Draft(const Inputs& inputs)
     if (in.observed == nullptr) return;
     for (const SecurityRule& rule : in.observed->rules) {
         const Ownership whose = ownership(rule, in.owner);
-        if (whose != Ownership::ours && whose != Ownership::ours_unmarked) {
+        const bool taken = planted("forget-the-mark") && RuleName::parse(rule.name);
+        if (whose != Ownership::ours && whose != Ownership::ours_unmarked && !taken) {
             foreign.push_back(&rule);
             continue;
         }

@@ -1,13 +1,15 @@
 #include <algorithm>
 #include <set>
 
+#include "base/mutant.hpp"
 #include "plan/nsg/draft.hpp"
 
 namespace sallyport::nsg {
 namespace {
 
 bool is_due(const GrantClaim& claim, Timestamp now) {
-    return std::min(claim.end, claim.latest_end) <= now;
+    const Timestamp end = std::min(claim.end, claim.latest_end);
+    return planted("greater-at-end") ? end < now : end <= now;
 }
 
 /// Whether the name may be of one of these, told at a glance: in a burst most of the time would go

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/mutant.hpp"
 #include "plan/nsg/content.hpp"
 #include "plan/nsg/draft.hpp"
 
@@ -100,6 +101,7 @@ void plan_other_owner(Draft& draft, const SecurityRule& rule, const Mark& mark) 
 }  // namespace
 
 void plan_unclaimed(Draft& draft) {
+    if (planted("orphans-stay")) return;
     const std::set<std::string> claimed = claimed_uuids(draft.in);
     for (const auto& [uuid, rules] : draft.own) {
         if (claimed.contains(uuid)) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::path {
@@ -14,7 +15,9 @@ std::optional<std::vector<const NsgState*>> hops_of(const Way& way, const Observ
         const auto found = observed.find(id);
         const auto after = not_before.find(id);
         const bool there = found != observed.end() && found->second != nullptr;
-        if (!there || (after != not_before.end() && found->second->read_sent < after->second)) {
+        const bool any_read = planted("read-before-the-write");
+        if (!there ||
+            (!any_read && after != not_before.end() && found->second->read_sent < after->second)) {
             unread.emplace(id.name());
             continue;
         }

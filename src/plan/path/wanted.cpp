@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/check.hpp"
+#include "base/mutant.hpp"
 #include "plan/path/reach.hpp"
 
 namespace sallyport::path {
@@ -51,7 +52,11 @@ Peer peer_of(const std::vector<Cidr>& networks) {
 
 /// Sources of one family, the fewest networks that say the same.
 std::vector<Cidr> of_family(const std::vector<Cidr>& sources, Family family) {
-    return AddressSet::of(sources).only(family).cidrs();
+    std::vector<Cidr> of = AddressSet::of(sources).only(family).cidrs();
+    if (planted("widen-by-masking")) {
+        for (Cidr& cidr : of) cidr = Cidr::of(cidr.network(), std::min(cidr.prefix_length(), 24));
+    }
+    return of;
 }
 
 using PortsByProtocol = std::map<Protocol, std::vector<PortRange>>;
