@@ -2,34 +2,8 @@
 
 #include <algorithm>
 #include <mutex>
-#include <nlohmann/json.hpp>
-
-#include "apiserver/jsonpath.hpp"
 
 namespace sallyport::apiserver {
-
-EntryPtr make_entry(const ResourceType& type, const nlohmann::json& object) {
-    auto entry = std::make_shared<Entry>();
-    entry->type = &type;
-    entry->ns = text_at_path(object, ".metadata.namespace");
-    entry->name = text_at_path(object, ".metadata.name");
-    entry->version =
-        std::strtoull(text_at_path(object, ".metadata.resourceVersion").c_str(), nullptr, 10);
-    entry->text = std::make_shared<const std::string>(
-        object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    if (const nlohmann::json* labels = at_path(object, ".metadata.labels")) {
-        for (const auto& [key, value] : labels->items()) {
-            if (value.is_string()) entry->labels.emplace_back(key, value.get<std::string>());
-        }
-    }
-    for (const std::string& path : type.selectable_fields)
-        entry->fields.push_back(text_at_path(object, path));
-    for (const char* path : {".metadata.creationTimestamp", ".lastTimestamp"}) {
-        const Result<Timestamp> time = parse_rfc3339(text_at_path(object, path));
-        if (time) entry->written = std::max(entry->written, *time);
-    }
-    return entry;
-}
 
 void Cache::load(std::vector<EntryPtr> entries, std::uint64_t version) {
     const std::unique_lock lock(mutex_);

@@ -5,38 +5,15 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <shared_mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "apiserver/resources.hpp"
-#include "apiserver/selectors.hpp"
-#include "apiserver/store.hpp"
-#include "base/time.hpp"
+#include "apiserver/entry.hpp"
 
 namespace sallyport::apiserver {
-
-/// An object as the server keeps it: its text, and what lists and watches look at without parsing
-/// it.
-struct Entry {
-    const ResourceType* type = nullptr;
-    std::string ns = {};
-    std::string name = {};
-    std::uint64_t version = 0;
-    Text text = {};
-    Labels labels = {};
-    std::vector<std::string> fields = {};  ///< values of `type->selectable_fields`
-    Timestamp written{};                   ///< the newest time in it; what Events expire by
-
-    SelectableValues selectable() const { return {ns, name, fields}; }
-};
-using EntryPtr = std::shared_ptr<const Entry>;
-
-/// Reads labels and fields off `object` and keeps its text. `object` must be valid for its kind.
-EntryPtr make_entry(const ResourceType& type, const nlohmann::json& object);
 
 /// One change, in the order of versions.
 struct Change {

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "apiserver/discovery.hpp"
+#include "apiserver/entry.hpp"
 #include "apiserver/identity.hpp"
 #include "apiserver/metadata.hpp"
 #include "apiserver/reads.hpp"
@@ -35,6 +39,36 @@ http::Reply reply_of(const Failure& failure) {
 http::Reply reply_of(Outcome<http::Reply> outcome) {
     if (!outcome) return reply_of(outcome.failure());
     return std::move(*outcome);
+}
+
+using EntryOf = std::function<Result<EntryPtr>(StoredObject&)>;
+
+/// The entries of all, in their order, or the first problem. Most of a start is reading what the
+/// store held, so every core takes a share.
+Result<std::vector<EntryPtr>> entries_of(std::vector<StoredObject>& objects,
+                                         const EntryOf& entry_of) {
+    constexpr std::size_t share_min = 1000;
+    const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+    const std::size_t share = std::max(share_min, objects.size() / cores + 1);
+    std::vector<EntryPtr> entries(objects.size());
+    const auto read = [&](std::size_t from) -> Result<void> {
+        for (std::size_t i = from; i < std::min(from + share, objects.size()); ++i) {
+            Result<EntryPtr> entry = entry_of(objects[i]);
+            if (!entry) return std::move(entry).error();
+            entries[i] = *std::move(entry);
+        }
+        return {};
+    };
+    std::vector<std::future<Result<void>>> others;
+    for (std::size_t from = share; from < objects.size(); from += share)
+        others.push_back(std::async(std::launch::async, read, from));
+    Result<void> done = read(0);
+    for (std::future<Result<void>>& other : others) {
+        Result<void> also = other.get();
+        if (done) done = std::move(also);
+    }
+    if (!done) return std::move(done).error();
+    return entries;
 }
 
 /// What a path under `/api` or `/apis` names.
@@ -184,22 +218,20 @@ Result<void> ApiServer::Impl::load(Store& store, Timestamp now) {
     if (!contents) return std::move(contents).error();
     std::map<std::string, const ResourceType*> by_name;
     for (const auto& type : resources_.types()) by_name[type->name.qualified()] = type.get();
-    std::vector<EntryPtr> entries;
-    entries.reserve(contents->objects.size());
-    for (const StoredObject& object : contents->objects) {
-        const auto type = by_name.find(object.key.resource);
+    const auto entry_of = [&](StoredObject& object) -> Result<EntryPtr> {
+        const StoredKey& key = object.key;
+        const auto type = by_name.find(key.resource);
         if (type == by_name.end())
             return invalid(fmt::format("the store holds {} {}/{}, a kind that is not served",
-                                       object.key.resource, object.key.ns, object.key.name));
-        try {
-            entries.push_back(make_entry(*type->second, nlohmann::json::parse(*object.text)));
-        } catch (const nlohmann::json::exception& problem) {
-            return invalid(fmt::format("the store holds {} {}/{}, which is not JSON: {}",
-                                       object.key.resource, object.key.ns, object.key.name,
-                                       problem.what()));
-        }
-    }
-    cache_->load(std::move(entries), contents->version);
+                                       key.resource, key.ns, key.name));
+        Result<EntryPtr> entry = read_entry(*type->second, std::move(object.text));
+        if (entry) return entry;
+        return invalid(fmt::format("the store holds {} {}/{}, which is not JSON: {}", key.resource,
+                                   key.ns, key.name, entry.error().message));
+    };
+    Result<std::vector<EntryPtr>> entries = entries_of(contents->objects, entry_of);
+    if (!entries) return std::move(entries).error();
+    cache_->load(*std::move(entries), contents->version);
     return writes_.create_first_namespaces(now);
 }
 
