@@ -23,6 +23,7 @@
 #include "kube/store.hpp"
 #include "serve/certificates.hpp"
 #include "serve/server.hpp"
+#include "system/background.hpp"
 #include "system/clock.hpp"
 #include "system/files.hpp"
 #include "system/random.hpp"
@@ -208,10 +209,11 @@ int run(const Options& options, Signals& signals) {
 
     {
         system::DiskFiles files(loop);
+        system::Threads background(loop, 2);
         const std::string writer = fmt::format("{}-{}", getpid(), hex(random.bytes(4)));
         auto transport = network.transport({.ca_pem = plane->certificates.ca_pem});
         kube::KubeStore store(
-            {loop, clock, random, log, metrics}, *transport,
+            {loop, clock, random, log, metrics, background}, *transport,
             {.connection = {.origin = plane->server->origin(), .token = plane->controller_token},
              .instance = writer});
         azure::ArmGateways gateways({loop, clock, random, log, metrics}, network,

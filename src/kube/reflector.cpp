@@ -15,9 +15,33 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t slice =
-    32UL * 1024;                 ///< of a list's body, between two yields: well under 2 ms
 constexpr int nonsense_max = 3;  ///< watches in a row that could not be made sense of
+
+/// What one answer to a list tells.
+struct Page {
+    std::string version = {};
+    std::string next = {};  ///< the token of the next page
+    std::vector<Replica::ObjectPtr> objects = {};
+    Result<void> read = {};
+};
+
+Result<void> read_page(Page& page, const std::string& body, const Replica::Reader& reader) {
+    bool all_objects = true;
+    codec::ItemSplitter splitter("items", [&](std::string_view item) {
+        Json object = Json::parse(item, nullptr, false);
+        all_objects = all_objects && object.is_object();
+        if (all_objects) page.objects.push_back(reader(std::move(object)));
+    });
+    if (Result<void> fed = splitter.feed(body); !fed) return fed;
+    if (!all_objects) return unavailable("an item of the list is not a JSON object");
+    const Json frame = splitter.complete() ? Json::parse(splitter.rest(), nullptr, false) : Json();
+    const auto metadata = frame.is_object() ? frame.find("metadata") : frame.end();
+    if (!frame.is_object() || metadata == frame.end())
+        return unavailable("the list is not a whole JSON object");
+    page.version = text_at(*metadata, "resourceVersion");
+    page.next = text_at(*metadata, "continue");
+    return {};
+}
 
 bool is_expired(const Error& error) {
     return error.status == 410 || error.code == "Expired" || error.code == "Gone";
@@ -59,29 +83,20 @@ Task<Result<void>> Reflector::list() {
 }
 
 Task<Result<std::string>> Reflector::take_page(std::string body, bool first) {
-    std::vector<std::string> items;
-    codec::ItemSplitter splitter("items",
-                                 [&items](std::string_view item) { items.emplace_back(item); });
-    for (std::size_t at = 0; at < body.size(); at += slice) {
-        Result<void> fed = splitter.feed(std::string_view(body).substr(at, slice));
-        if (!fed) co_return std::move(fed).error();
-        co_await world_.loop.yield();
-    }
-    body = {};
-    const Json frame = splitter.complete() ? Json::parse(splitter.rest(), nullptr, false) : Json();
-    const auto metadata = frame.is_object() ? frame.find("metadata") : frame.end();
-    if (!frame.is_object() || metadata == frame.end())
-        co_return unavailable("the list is not a whole JSON object");
-    if (first && replica_.begin_list(text_at(*metadata, "resourceVersion"))) {
+    const auto page = std::make_shared<Page>();
+    std::function<void()> work = [page, body = std::move(body), reader = replica_.reader()] {
+        page->read = read_page(*page, body, reader);
+    };
+    co_await world_.background.run(std::move(work));
+    if (!page->read) co_return std::move(page->read).error();
+    if (first && replica_.begin_list(page->version)) {
         complain("reflector.server_went_back", "the server's resourceVersion is lower than it was");
     }
-    for (const std::string& item : items) {
-        Json object = Json::parse(item, nullptr, false);
-        if (!object.is_object()) co_return unavailable("an item of the list is not a JSON object");
+    for (Replica::ObjectPtr& object : page->objects) {
         replica_.list(std::move(object));
         co_await world_.loop.yield();
     }
-    co_return text_at(*metadata, "continue");
+    co_return std::move(page->next);
 }
 
 Task<void> Reflector::follow() {

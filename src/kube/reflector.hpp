@@ -8,6 +8,7 @@
 #include "kube/backoff.hpp"
 #include "kube/client.hpp"
 #include "kube/replica.hpp"
+#include "ports/background.hpp"
 #include "ports/log.hpp"
 #include "ports/random.hpp"
 
@@ -20,6 +21,7 @@ struct World {
     Random& random;
     Log& log;
     Metrics& metrics;
+    Background& background;
 };
 
 /// Keeps one `Replica` equal to what the API server has, for as long as its task runs.
@@ -48,6 +50,7 @@ private:
     enum class WatchEnd { clean, cut, nonsense, expired };
 
     Task<Result<void>> list();
+    /// Gives the token of the next page; empty after the last one.
     Task<Result<std::string>> take_page(std::string body, bool first);
     Task<void> follow();
     Task<Result<WatchEnd>> watch_once();

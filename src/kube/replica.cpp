@@ -10,7 +10,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// What nobody here reads and what is often the larger half of an object.
+}  // namespace
+
 void drop_ballast(Json& object) {
     const auto metadata = object.find("metadata");
     if (metadata == object.end() || !metadata->is_object()) return;
@@ -19,8 +20,6 @@ void drop_ballast(Json& object) {
     if (annotations == metadata->end() || !annotations->is_object()) return;
     annotations->erase("kubectl.kubernetes.io/last-applied-configuration");
 }
-
-}  // namespace
 
 std::string text_at(const Json& object, const char* name) {
     if (!object.is_object()) return {};
@@ -68,16 +67,18 @@ bool Replica::is_news(const ObjectMeta& meta) const {
     return known == nullptr || is_newer(meta.resource_version, known->resource_version);
 }
 
-void Replica::list(Json&& object) {
-    ObjectMeta meta = meta_of(object);
-    if (meta.key.name.empty()) return;
-    ObjectKey key = meta.key;
-    listed_.insert(key);
-    const ObjectMeta* known = this->meta(key);
+void Replica::list(ObjectPtr object) {
+    if (!object) return;
+    const ObjectMeta& meta = object->meta;
+    listed_.insert(meta.key);
+    const ObjectMeta* known = this->meta(meta.key);
     const bool differs = known == nullptr || known->resource_version != meta.resource_version;
-    if (!(went_back_ ? differs : is_news(meta))) return;
-    drop_ballast(object);
-    store(std::move(meta), object);
+    if (went_back_ ? differs : is_news(meta)) take(std::move(object));
+}
+
+void Replica::take(ObjectPtr object) {
+    ObjectKey key = object->meta.key;
+    store(std::move(object));
     changed(std::move(key));
 }
 
@@ -102,14 +103,10 @@ void Replica::end_list() {
 }
 
 void Replica::put(Json&& object) {
-    ObjectMeta meta = meta_of(object);
-    if (meta.key.name.empty()) return;
-    follow(meta.resource_version);
-    if (!is_news(meta)) return;
-    ObjectKey key = meta.key;
-    drop_ballast(object);
-    store(std::move(meta), object);
-    changed(std::move(key));
+    ObjectPtr read = reader()(std::move(object));
+    if (!read) return;
+    follow(read->meta.resource_version);
+    if (is_news(read->meta)) take(std::move(read));
 }
 
 void Replica::remove(const Json& object) {
@@ -128,16 +125,14 @@ void Replica::remove(const Json& object) {
 void Replica::bookmark(std::string version) { follow(version); }
 
 void Replica::answer(Json&& object) {
-    ObjectMeta meta = meta_of(object);
-    if (meta.key.name.empty()) return;
+    ObjectPtr read = reader()(std::move(object));
+    if (!read) return;
+    const ObjectMeta& meta = read->meta;
     // The answer to taking off the last finalizer of a deleted object shows what is already gone.
     if (meta.deleted && meta.finalizers.empty()) return;
     if (!is_ordered(meta.resource_version) || !is_newer(meta.resource_version, followed_)) return;
     if (followed_.empty() || !is_news(meta)) return;
-    ObjectKey key = meta.key;
-    drop_ballast(object);
-    store(std::move(meta), object);
-    changed(std::move(key));
+    take(std::move(read));
 }
 
 void Replica::follow(const std::string& version) {

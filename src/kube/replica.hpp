@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -50,8 +51,18 @@ public:
     /// put back to an earlier state: then the list replaces everything, whatever the versions say.
     /// Gives true in that case.
     bool begin_list(std::string version);
+    /// An object as it is kept, read from its JSON.
+    struct Object {
+        ObjectMeta meta = {};
+        virtual ~Object() = default;
+    };
+    using ObjectPtr = std::unique_ptr<const Object>;
+    /// Reads one object; gives null when it has no name. Depends on nothing but its argument: any
+    /// thread may call it, also when the replica is gone.
+    using Reader = std::function<ObjectPtr(nlohmann::json&&)>;
+    virtual Reader reader() const = 0;
     /// One object of the list.
-    void list(nlohmann::json&& object);
+    void list(ObjectPtr object);
     /// The list was whole: what it did not have is gone (unless it is newer than the list).
     void end_list();
 
@@ -71,13 +82,14 @@ public:
     virtual std::size_t size() const = 0;
 
 protected:
-    virtual void store(ObjectMeta meta, const nlohmann::json& object) = 0;
+    virtual void store(ObjectPtr object) = 0;
     virtual void erase(const ObjectKey& key) = 0;
     virtual void each_key(
         const std::function<void(const ObjectKey&, const std::string& version)>& visit) const = 0;
 
 private:
     bool is_news(const ObjectMeta& meta) const;
+    void take(ObjectPtr object);
     void follow(const std::string& version);
     void changed(ObjectKey key) const;
 
@@ -96,6 +108,8 @@ std::string text_at(const nlohmann::json& object, const char* name);
 ObjectMeta meta_of(const nlohmann::json& object);
 /// The object's status as compact JSON; empty without one.
 std::string status_of(const nlohmann::json& object);
+/// Takes out what nobody here reads and what is often the larger half of an object.
+void drop_ballast(nlohmann::json& object);
 
 /// A typed cache of one kind. Objects are decoded once and their JSON is dropped, but for the
 /// status text of kinds we publish to.
@@ -110,72 +124,78 @@ public:
     /// nullptr: absent or undecodable. Valid until the next suspension.
     const T* find(const ObjectKey& key) const {
         const auto it = entries_.find(key);
-        return it == entries_.end() ? nullptr : std::get_if<T>(&it->second.object);
+        return it == entries_.end() ? nullptr : std::get_if<T>(&it->second->object);
     }
     void each(const std::function<void(const T&)>& visit) const {
         for (const auto& [key, entry] : entries_) {
-            if (const T* object = std::get_if<T>(&entry.object)) visit(*object);
+            if (const T* object = std::get_if<T>(&entry->object)) visit(*object);
         }
     }
 
     std::optional<std::string> problem(const ObjectKey& key) const override {
         const auto it = entries_.find(key);
         if (it == entries_.end()) return std::nullopt;
-        const auto* undecoded = std::get_if<Undecoded>(&it->second.object);
+        const auto* undecoded = std::get_if<Undecoded>(&it->second->object);
         return undecoded ? std::optional(undecoded->message) : std::nullopt;
     }
     void each_undecoded(const std::function<void(const ObjectKey&)>& visit) const override {
         for (const auto& [key, entry] : entries_) {
-            if (std::holds_alternative<Undecoded>(entry.object)) visit(key);
+            if (std::holds_alternative<Undecoded>(entry->object)) visit(key);
         }
     }
     std::optional<StatusBase> status_base(const ObjectKey& key) const override {
         const auto it = entries_.find(key);
         if (it == entries_.end() || keep_ == Status::dropped) return std::nullopt;
-        const ObjectMeta& meta = it->second.meta();
+        const ObjectMeta& meta = it->second->meta;
         return StatusBase{
-            .uid = meta.uid, .version = meta.resource_version, .status = it->second.status};
+            .uid = meta.uid, .version = meta.resource_version, .status = it->second->status};
     }
     const ObjectMeta* meta(const ObjectKey& key) const override {
         const auto it = entries_.find(key);
-        return it == entries_.end() ? nullptr : &it->second.meta();
+        return it == entries_.end() ? nullptr : &it->second->meta;
     }
     std::size_t size() const override { return entries_.size(); }
 
+    Reader reader() const override {
+        return [decode = decode_, keep = keep_](nlohmann::json&& object) -> ObjectPtr {
+            auto entry = std::make_unique<Entry>();
+            entry->meta = meta_of(object);
+            if (entry->meta.key.name.empty()) return nullptr;
+            drop_ballast(object);
+            if (keep == Status::kept) entry->status = status_of(object);
+            Result<T> decoded = decode(object);
+            if (decoded) {
+                entry->object = *std::move(decoded);
+            } else {
+                entry->object = Undecoded{std::move(decoded).error().message};
+            }
+            return entry;
+        };
+    }
+
 private:
     struct Undecoded {
-        ObjectMeta meta;
         std::string message;
     };
-    struct Entry {
-        std::variant<T, Undecoded> object;
+    struct Entry final : Object {
+        std::variant<Undecoded, T> object;
         std::string status;
-        const ObjectMeta& meta() const {
-            return std::visit([](const auto& any) -> const ObjectMeta& { return any.meta; },
-                              object);
-        }
     };
 
-    void store(ObjectMeta meta, const nlohmann::json& object) override {
-        const ObjectKey key = meta.key;
-        std::string status = keep_ == Status::kept ? status_of(object) : std::string();
-        Result<T> decoded = decode_(object);
-        if (decoded) {
-            entries_.insert_or_assign(key, Entry{*std::move(decoded), std::move(status)});
-        } else {
-            Undecoded undecoded{std::move(meta), std::move(decoded).error().message};
-            entries_.insert_or_assign(key, Entry{std::move(undecoded), std::move(status)});
-        }
+    void store(ObjectPtr object) override {
+        const ObjectKey key = object->meta.key;
+        entries_.insert_or_assign(
+            key, std::unique_ptr<const Entry>(static_cast<const Entry*>(object.release())));
     }
     void erase(const ObjectKey& key) override { entries_.erase(key); }
     void each_key(
         const std::function<void(const ObjectKey&, const std::string&)>& visit) const override {
-        for (const auto& [key, entry] : entries_) visit(key, entry.meta().resource_version);
+        for (const auto& [key, entry] : entries_) visit(key, entry->meta.resource_version);
     }
 
     Decode decode_;
     Status keep_;
-    std::map<ObjectKey, Entry> entries_;
+    std::map<ObjectKey, std::unique_ptr<const Entry>> entries_;
 };
 
 }  // namespace sallyport::kube

@@ -19,8 +19,8 @@ struct Candidate {
                   .token = Secret(token),
                   .timeout = Lease::renew_deadline / 2,
                   .list_timeout = Lease::renew_deadline / 2}),
-          lease({world.loop, world.clock, world.random, world.log, world.metrics}, client,
-                {.identity = std::move(identity)}),
+          lease({world.loop, world.clock, world.random, world.log, world.metrics, world.background},
+                client, {.identity = std::move(identity)}),
           tasks(world.loop, [&world](std::exception_ptr) { ++world.bugs; }) {
         lease.on_change([this] { ++told; });
         lease.start(tasks);

@@ -30,7 +30,7 @@ struct Ledgers {
 
     void list_at(const std::string& version, std::vector<Json> objects) {
         table.begin_list(version);
-        for (Json& object : objects) table.list(std::move(object));
+        for (Json& object : objects) table.list(table.reader()(std::move(object)));
         table.end_list();
     }
     void put(Json object) { table.put(std::move(object)); }
@@ -129,7 +129,7 @@ TEST_CASE("a list older than what was known replaces everything") {
     ledgers.list_at("100", {ledger("a", "90", 90), ledger("b", "91")});
 
     CHECK(ledgers.table.begin_list("20"));
-    ledgers.table.list(ledger("a", "15", 15));
+    ledgers.table.list(ledgers.table.reader()(ledger("a", "15", 15)));
     ledgers.table.end_list();
 
     CHECK(ledgers.seq("a") == 15);

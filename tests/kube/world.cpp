@@ -26,8 +26,8 @@ KubeWorld::KubeWorld(std::size_t history_max)
     network.serve(origin, front);
     KubeStore::Options options{.connection = {.origin = origin, .token = Secret(token)},
                                .instance = "test-0"};
-    store = std::make_unique<KubeStore>(World{loop, clock, random, log, metrics}, *transport,
-                                        std::move(options));
+    store = std::make_unique<KubeStore>(World{loop, clock, random, log, metrics, background},
+                                        *transport, std::move(options));
     store->on_change([this](const ObjectRef& ref) { changes.push_back(ref); });
 }
 

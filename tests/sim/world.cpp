@@ -89,7 +89,7 @@ Operator::Operator(support::SimulatedWorld& time, Clock& clock, http::Network& n
                    const std::string& identity)
     : random(seed),
       kube_transport(network.transport({})),
-      store(kube::World{time.loop, clock, random, log, metrics}, *kube_transport,
+      store(kube::World{time.loop, clock, random, log, metrics, time.background}, *kube_transport,
             {.connection = {.origin = kube_origin, .token = Secret("controller-token")},
              .instance = "sim"}),
       gateways(azure::World{time.loop, clock, random, log, metrics}, network, {"azure.test"}),
@@ -100,10 +100,11 @@ Operator::Operator(support::SimulatedWorld& time, Clock& clock, http::Network& n
                            .token = Secret("controller-token"),
                            .timeout = kube::Lease::renew_deadline / 2,
                            .list_timeout = kube::Lease::renew_deadline / 2})),
-      lease(identity.empty() ? nullptr
-                             : std::make_unique<kube::Lease>(
-                                   kube::World{time.loop, clock, random, log, metrics},
-                                   *lease_client, kube::Lease::Options{.identity = identity})),
+      lease(identity.empty()
+                ? nullptr
+                : std::make_unique<kube::Lease>(
+                      kube::World{time.loop, clock, random, log, metrics, time.background},
+                      *lease_client, kube::Lease::Options{.identity = identity})),
       engine(engine::Services{time.loop, clock, random, log, metrics, store, journal, gateways,
                               lease ? static_cast<Leadership&>(*lease) : sole_leader},
              {.owner = owner, .writer = fmt::format("sim-{}", seed)}),

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/loop.hpp"
+#include "ports/background.hpp"
 #include "ports/clock.hpp"
 
 namespace sallyport::support {
@@ -67,6 +68,7 @@ struct SimulatedWorld {
     SimulatedTime time;
     Loop loop{time};
     SimulatedClock clock;
+    NoBackground background;
     int bugs = 0;
     Scope scope{loop, [this](std::exception_ptr) { ++bugs; }};
 
