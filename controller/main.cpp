@@ -218,7 +218,7 @@ int run(const Options& options, Signals& signals) {
              .instance = writer});
         azure::ArmGateways gateways({loop, clock, random, log, metrics}, network,
                                     options.allowed_custom_endpoints);
-        telemetry::FileJournal journal(files, log, options.journal_dir);
+        telemetry::FileJournal journal(files, background, log, options.journal_dir);
         SoleLeader leadership;  // the lock on the data directory keeps others out
         engine::Engine engine(
             {loop, clock, random, log, metrics, store, journal, gateways, leadership},

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <memory>
+
 #include <nlohmann/json.hpp>
 
 namespace sallyport::telemetry {
@@ -100,12 +103,16 @@ Task<Result<JournalEntry>> FileJournal::tail(std::string account) {
     Result<std::string> text = co_await files_.read(path(account));
     if (!text && text.error().kind == ErrorKind::not_found) co_return JournalEntry{};
     if (!text) co_return std::move(text).error();
-    Result<JournalText> found = verify(*text);
+    const std::size_t size = text->size();
+    const auto verified = std::make_shared<Result<JournalText>>(JournalText{});
+    std::function<void()> work = [verified, text = *std::move(text)] { *verified = verify(text); };
+    co_await background_.run(std::move(work));
+    Result<JournalText>& found = *verified;
     if (!found) co_return std::move(found).error().context(path(account));
-    if (found->valid_size < text->size()) {
-        log_.warn("journal.torn_tail",
-                  {{"account", account},
-                   {"bytes", static_cast<std::int64_t>(text->size() - found->valid_size)}});
+    if (found->valid_size < size) {
+        log_.warn(
+            "journal.torn_tail",
+            {{"account", account}, {"bytes", static_cast<std::int64_t>(size - found->valid_size)}});
         Result<void> cut = co_await files_.truncate(path(account), found->valid_size);
         if (!cut) co_return std::move(cut).error().context("cut a torn tail");
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "ports/background.hpp"
 #include "ports/files.hpp"
 #include "ports/journal.hpp"
 #include "ports/log.hpp"
@@ -25,11 +26,11 @@ struct JournalText {
 Result<JournalText> verify(std::string_view text);
 
 /// One file for each account, `<directory>/<account>.jsonl`, appended and synced. Each entry goes
-/// to the log as well.
+/// to the log as well. The chain of a long journal is followed beside the loop.
 class FileJournal final : public Journal {
 public:
-    FileJournal(Files& files, Log& log, std::string directory)
-        : files_(files), log_(log), directory_(std::move(directory)) {}
+    FileJournal(Files& files, Background& background, Log& log, std::string directory)
+        : files_(files), background_(background), log_(log), directory_(std::move(directory)) {}
 
     Task<Result<void>> append(std::string account, std::vector<JournalEntry> entries) override;
     Task<Result<JournalEntry>> tail(std::string account) override;
@@ -39,6 +40,7 @@ private:
     std::string path(const std::string& account) const;
 
     Files& files_;
+    Background& background_;
     Log& log_;
     std::string directory_;
 };

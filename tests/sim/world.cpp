@@ -93,7 +93,7 @@ Operator::Operator(support::SimulatedWorld& time, Clock& clock, http::Network& n
             {.connection = {.origin = kube_origin, .token = Secret("controller-token")},
              .instance = "sim"}),
       gateways(azure::World{time.loop, clock, random, log, metrics}, network, {"azure.test"}),
-      journal(files, log, "journal"),
+      journal(files, time.background, log, "journal"),
       lease_client(std::make_unique<kube::Client>(
           clock, metrics, *kube_transport,
           kube::Connection{.origin = kube_origin,
