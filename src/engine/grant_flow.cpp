@@ -144,7 +144,8 @@ void Engine::observe_surfaces(const std::string& uid, const GrantEntry& entry, O
     bool all_read = true;
     for (const NsgId& nsg : nsgs) {
         Lane& lane = out.account->lane(nsg);
-        not_before.emplace(nsg, lane.last_write_ended(uid));
+        not_before.emplace(
+            nsg, planted("read-before-the-write") ? SteadyTime() : lane.last_write_ended(uid));
         view.lanes.push_back(lane.report(uid));
         view.settling = view.settling || !lane.has_planned(uid);
         view.lanes_settled = view.lanes_settled && !lane.unsettled(uid);

@@ -57,7 +57,10 @@ void Lane::declare_metrics(Metrics& metrics) {
 }
 
 bool Lane::unsettled(const std::string& uid) const {
-    return std::ranges::any_of(writes_, [&](const auto& w) { return w.second.step.uid == uid; });
+    return std::ranges::any_of(writes_, [&](const auto& w) {
+        const bool done = planted("read-before-the-write") && w.second.ended;
+        return w.second.step.uid == uid && !done;
+    });
 }
 
 SteadyTime Lane::last_write_ended(const std::string& uid) const {
@@ -108,8 +111,7 @@ void Lane::want_read(const std::string& uid) {
 }
 
 void Lane::observe(NsgState state) {
-    const bool older = observed_ && state.read_sent < observed_->read_sent;
-    if (older && !planted("older-read-wins")) return;
+    if (observed_ && state.read_sent < observed_->read_sent) return;
     accept_read(std::move(state));
 }
 
@@ -189,8 +191,7 @@ std::set<std::string> Lane::concerned(const NsgState& newer) const {
 void Lane::settle() {
     if (!observed_) return;
     std::erase_if(writes_, [&](const auto& w) {
-        return planted("lose-in-flight") ||
-               (w.second.ended && *w.second.ended <= observed_->read_sent);
+        return w.second.ended && *w.second.ended <= observed_->read_sent;
     });
 }
 
@@ -211,7 +212,7 @@ nsg::Inputs Lane::inputs_without_claims() const {
         WriteEffect& effect = in.in_flight.try_emplace(name, write.step.effect).first->second;
         if (write.step.effect == WriteEffect::closes) effect = WriteEffect::closes;
         // Its number is taken though the newest read does not show it yet.
-        if (write.step.kind == nsg::StepKind::put && !planted("number-in-flight-free")) {
+        if (write.step.kind == nsg::StepKind::put) {
             in.refused_priorities.insert(write.step.rule.priority);
         }
     }
@@ -286,6 +287,7 @@ bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
     const SteadyTime now = services_.clock.steady_now();
     if (now < not_before(step)) return false;
     if (step.effect == WriteEffect::closes) {
+        if (planted("opening-before-closing") && openings_running_ > 0) return false;
         const int at_once = now < serial_until_ ? 1 : closings_at_once_max;
         return closings_running_ < at_once;
     }
@@ -481,7 +483,7 @@ life::LaneReport Lane::report(const std::string& uid) const {
     for (const nsg::Step& step : plan_.steps) {
         if (step.uid != uid) continue;
         const Retry* retry = find_retry(step);
-        if (!retry) continue;
+        if (!retry || retry->attempt == 0) continue;  // it was not refused
         report.last_error = retry->error;
         report.correlation_id = retry->error.correlation_id;
         report.closing_failing = report.closing_failing || step.effect == WriteEffect::closes;

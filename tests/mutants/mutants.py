@@ -2,9 +2,9 @@
 """Plants each bug in turn and tells which checks notice it, as `make mutants` runs it.
 
 The bugs are the switches `planted("…")` in src/; bugs.txt says what each does. Each check runs
-until its first violation: the suites of the parts, then of the simulation the stories, the crashes,
-the fault plans and the seeds. Ends with 1 when the simulation does not notice a bug, or when
-a check complains though no bug is planted.
+until its first violation: the suites of the parts, then of the simulation the stories, the corpus,
+the crashes, the fault plans and the seeds. Ends with 1 when the simulation does not notice a bug,
+or when a check complains though no bug is planted.
 """
 import argparse
 import concurrent.futures
@@ -35,6 +35,8 @@ def options():
     parser.add_argument("--only", nargs="*", help="these bugs and no others")
     parser.add_argument("--skip-unplanted", action="store_true",
                         help="do not run the checks without a bug first")
+    parser.add_argument("--simulation-only", action="store_true", help="not the parts' suites")
+    parser.add_argument("--table", type=Path, help="write what was noticed there, as Markdown")
     return parser.parse_args()
 
 
@@ -77,10 +79,17 @@ class Checks:
         return said[-60:].strip() or "it ends at once"
 
     def parts(self):
+        if self.chosen.simulation_only:
+            return None
         return ", ".join(part for part in PARTS if self.case(part)) or None
 
     def stories(self):
         return self.case("sim", f"--test-case-exclude={NOT_STORIES}")
+
+    def corpus(self):
+        said, failed = self.run("sim", "--test-case=corpus*")
+        found = re.search(r"logged: (.*)", said)
+        return (found[1] if found else "it ends at once") if failed else None
 
     def crashes(self):
         return self.case("sim", "--test-case=*crash*", SALLYPORT_CRASH_EVERY=7)
@@ -108,18 +117,32 @@ class Checks:
         return None
 
     def all(self):
-        noticed = {"parts": self.parts(), "stories": self.stories(), "crashes": self.crashes(),
-                   "plans": self.plans()}
-        simulation = noticed["stories"] or noticed["crashes"] or noticed["plans"]
-        noticed["seeds"] = self.seeds(self.chosen.more_seeds if simulation or not self.bug
-                                      else self.chosen.seeds)
+        noticed = {"parts": self.parts(), "stories": self.stories(), "corpus": self.corpus(),
+                   "crashes": self.crashes(), "plans": self.plans()}
+        more = is_noticed(noticed) or not self.bug
+        noticed["seeds"] = self.seeds(self.chosen.more_seeds if more else self.chosen.seeds)
         return noticed
+
+
+def is_noticed(noticed):
+    """By the simulation."""
+    return any(how for check, how in noticed.items() if check != "parts")
 
 
 def tell(bug, noticed):
     print(bug or "no bug")
     for check, how in noticed.items():
         print(f"  {check:8} {how[:300] if how else '-'}", flush=True)
+
+
+def row(bug, does, noticed):
+    """Of docs/reliability.md."""
+    def cut(how):  # a violation without its circumstances
+        return re.sub(r"(: [IPN]\d* [^:]+|undisturbed: [^:]+).*", r"\1", how) if how else "-"
+    plan = noticed["plans"] or noticed["corpus"] and "corpus: " + noticed["corpus"]
+    return (f"| `{bug}`: {does} | {noticed['parts'] or '-'} | "
+            f"{noticed['stories'] or noticed['crashes'] or '-'} | {cut(plan)} | "
+            f"{cut(noticed['seeds'])} |")
 
 
 def main():
@@ -135,13 +158,16 @@ def main():
         if any(without.values()):
             print("a check complains though no bug is planted")
             return 1
-    unnoticed = []
+    unnoticed, rows = [], {}
     with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
         running = {pool.submit(Checks(bug, chosen).all): bug for bug in chosen.only or sorted(bugs)}
         for each in concurrent.futures.as_completed(running):
             bug, noticed = running[each], each.result()
             tell(bug, noticed)
-            if not any(noticed[check] for check in ("stories", "crashes", "plans", "seeds")):
+            rows[bug] = row(bug, bugs[bug], noticed)
+            if chosen.table:
+                chosen.table.write_text("\n".join(rows[b] for b in bugs if b in rows) + "\n")
+            if not is_noticed(noticed):
                 unnoticed.append(bug)
     print(f"{len(running) - len(unnoticed)} of {len(running)} planted bugs were noticed by the "
           f"simulation, in {time.monotonic() - began:.0f} s")

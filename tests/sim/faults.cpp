@@ -138,7 +138,10 @@ bool Injector::disturb_stream(const http::Request& request, std::string& bytes) 
             bytes.clear();
             goes_on = false;
             break;
-        case StreamFault::again: bytes = last_bytes_[path] + bytes + bytes; break;
+        // At last from a server that lags.
+        case StreamFault::again:
+            bytes = last_bytes_[path] + bytes + bytes + last_bytes_[path];
+            break;
         case StreamFault::garbage: bytes = "{]\n" + bytes; break;
     }
     if (fault != StreamFault::none) {

@@ -46,6 +46,7 @@ struct SeenGrant {
         {};                ///< the operator asked for the end of a rule of it
     bool reached = false;  ///< every source of it reaches every port of it
     bool reached_once = false;
+    bool had_rules = false;                    ///< there was a rule with its mark
     std::optional<SteadyTime> cut_since = {};  ///< reached once, and not any more
 };
 
@@ -75,6 +76,8 @@ struct History {
     std::map<std::string, std::set<std::string>> addresses = {};  ///< of machines, by name
     std::vector<std::string> strangers_in = {};            ///< who has no grant and gets to a port
     std::map<std::string, SteadyTime> removals_sent = {};  ///< by `nsg/name`, the operator's newest
+    std::map<std::string, SteadyTime> puts_sent = {};      ///< the same of what writes
+    std::size_t writes_of_minute = 0;                      ///< the operator's, Events apart
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
     std::map<std::string, SteadyTime> told_gone = {};  ///< by NSG: a read of it was answered 404

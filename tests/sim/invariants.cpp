@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "model/address.hpp"
+#include "sim/invariants_calls.hpp"
 
 namespace sallyport::sim {
 
@@ -181,9 +182,10 @@ Complaint never_wider(const History& h) {
         const SeenGrant* grant = h.grant(rule.uid);
         if (!grant) return std::nullopt;  // I10 complains
         Complaint wide = outside_the_grant(h, *grant, path, rule);
+        const SteadyTime from =
+            std::max({rule.since, h.azure_heals, h.kube_heals, h.running_since.value_or(h.steady)});
         const bool excused =
-            rule.by_others && h.steady < std::max({rule.since, h.azure_heals, h.kube_heals}) +
-                                             bounds::sweep + bounds::nsg + bounds::azure;
+            rule.by_others && h.steady < from + bounds::sweep + bounds::nsg + bounds::azure;
         return excused ? std::nullopt : wide;
     });
 }
@@ -241,7 +243,9 @@ Complaint owed_access_stays(const History& h) {
         if (!opened || !grant.cut_since || h.due_since(grant)) continue;
         // Somebody may take it away, and it is put back within a sweep.
         const auto at_most = is_trouble(h, 92s) ? 92s : 0s;
-        if (h.steady - std::max(*grant.cut_since, std::max(h.azure_heals, h.kube_heals)) > at_most)
+        const SteadyTime from = std::max(
+            {*grant.cut_since, h.azure_heals, h.kube_heals, h.running_since.value_or(h.steady)});
+        if (h.steady - from > at_most)
             return fmt::format("grant {} is owed access and has none since {}", grant.name,
                                seconds_of(h.steady - *grant.cut_since));
     }
@@ -368,14 +372,18 @@ const std::vector<Invariant>& invariants() {
         {.id = "I5", .title = "ends are written once", .after_step = ends_are_written_once},
         {.id = "I6", .title = "at most once", .at_opening = at_most_once},
         {.id = "I7", .title = "closing wins", .at_opening = closing_wins},
+        {.id = "I7", .title = "closings leave at once", .after_step = closings_leave_at_once},
         {.id = "I8", .title = "owed access stays", .after_step = owed_access_stays},
         {.id = "I9", .title = "released after proof", .after_step = released_after_proof},
         {.id = "I10", .title = "audit first", .at_landing = audit_first},
+        {.id = "I11", .title = "writes are few", .after_step = writes_are_few},
         {.id = "I15", .title = "uids decide", .at_opening = uids_decide},
         {.id = "I16", .title = "nothing leaks", .after_step = nothing_leaks},
         {.id = "I17", .title = "fails closed", .at_opening = fails_closed},
         {.id = "P14", .title = "closed is closed", .after_step = closed_is_closed},
         {.id = "P14", .title = "open is open", .after_step = open_is_open},
+        {.id = "P14", .title = "opened was open", .after_step = opened_was_open},
+        {.id = "N", .title = "numbers are free", .at_opening = numbers_are_free},
     };
     return all;
 }

@@ -107,6 +107,7 @@ const Break breaks[] = {
          end_it(s, 3s);
          s.opening.uid = "another";
      }},
+    {"closings leave at once", "its end came a second ago", [](Seen& s) { end_it(s, 1s); }},
     {"owed access stays", "cut off", [](Seen& s) { s.grant().cut_since = s.history.steady - 1ms; }},
     {"owed access stays", "cut off by somebody 93 s ago",
      [](Seen& s) {
@@ -117,6 +118,7 @@ const Break breaks[] = {
     {"audit first", "no record", [](Seen& s) { s.record() = nullptr; }},
     {"audit first", "no journal", [](Seen& s) { s.history.journal.clear(); }},
     {"audit first", "the head lags", [](Seen& s) { s.history.head_seq = 1; }},
+    {"writes are few", "ten a second", [](Seen& s) { s.history.writes_of_minute = 601; }},
     {"uids decide", "the record is another's",
      [](Seen& s) { s.record()["spec"]["grant"]["uid"] = "another"; }},
     {"uids decide", "another object has the name",
@@ -138,6 +140,13 @@ const Break breaks[] = {
     {"closed is closed", "says Expired",
      [](Seen& s) { s.grant().object["status"]["phase"] = "Expired"; }},
     {"open is open", "says Open", [](Seen& s) { s.grant().reached = false; }},
+    {"opened was open", "never let in", [](Seen& s) { s.grant().reached_once = false; }},
+    {"opened was open", "others let in", [](Seen& s) { s.grant().had_rules = false; }},
+    {"numbers are free", "another name",
+     [](Seen& s) {
+         s.opening.priority = s.rule().properties.at("priority");
+         s.opening.rule = "another";
+     }},
 };
 
 }  // namespace

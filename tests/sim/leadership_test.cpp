@@ -128,6 +128,25 @@ TEST_CASE(
     check_departures(world);
 }
 
+TEST_CASE("a leader that cannot renew its Lease, and reaches all else, opens nothing after 5 s") {
+    ReplicatedWorld world;
+    start_two(world);
+    world.fate = [](const http::Request& request) {
+        const bool renews =
+            request.target.find("/leases/") != std::string::npos && request.method == "PUT";
+        return renews ? support::Fate{.way = support::Fate::Way::refused} : support::Fate{};
+    };
+    world.tend_for(6s);
+    REQUIRE_FALSE(world.leader().empty());
+    ask(world, World::a_grant("a", "30m"));
+    world.tend_for(2s);
+    world.fate = {};
+
+    REQUIRE_TOLD(world, opens(world, 60s));
+
+    check_departures(world);
+}
+
 TEST_CASE("an API server that is away for a while") {
     ReplicatedWorld world;
     start_two(world);

@@ -124,7 +124,8 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     const bool event = request.target.find("/events") != std::string::npos;
     add_to_trace(request.method + request.target + request.body);
     const SteadyTime now = world_.time.loop.steady_now();
-    if (writes && !event) last_write_ = now;
+    if (now >= minute_began_ + 60s) history_.writes_of_minute = 0, minute_began_ = now;
+    if (writes && !event) ++history_.writes_of_minute, last_write_ = now;
     const bool arrives = fate.way == support::Fate::Way::delivered && !fate.instead;
     if (writes && !arrives) note("sent      " + short_call(request) + "  (disturbed)");
     const std::vector<std::string> path = http::Target(request.target).segments();
@@ -148,6 +149,7 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     for (const Invariant& each : invariants()) {
         if (each.at_opening) complain(each, each.at_opening(history_, *opening));
     }
+    history_.puts_sent[rule_of(request)] = now;
 }
 
 void Monitor::handled(const http::Request& request, const http::Response& response) {
@@ -200,6 +202,8 @@ void Monitor::outside(const std::string& who, const http::Request& request,
                      response.status));
     if (azure && request.target.starts_with("/_sim/")) return;
     moved(request);
+    // A hold that somebody takes with the operator's token was not let go by the operator.
+    for (auto& [uid, grant] : history_.grants) grant.was_held &= who != "controller";
     if (!azure) return;
     history_.others_wrote = world_.time.loop.steady_now();
     outsiders_moved_ = true;
@@ -323,6 +327,8 @@ void Monitor::see_rule(const std::string& nsg, const json& rule, std::set<std::s
         seen.properties = std::move(properties);
     }
     seen.state = state;
+    const auto grant = history_.grants.find(seen.uid);
+    if (grant != history_.grants.end()) grant->second.had_rules = true;
 }
 
 bool Monitor::reaches(const std::string& source, const std::string& vm, int port) {

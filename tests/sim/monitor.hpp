@@ -83,6 +83,7 @@ private:
     bool outsiders_moved_ = true;
     SteadyTime looked_{};
     SteadyTime last_write_{};
+    SteadyTime minute_began_{};
     std::uint64_t trace_ = 0xcbf29ce484222325;
     const Operator* process_ = nullptr;
     std::map<std::string, int> created_;

@@ -77,6 +77,14 @@ std::unique_ptr<http::Transport> Way::transport(http::Trust trust) {
 
 ReplicatedWorld::ReplicatedWorld(std::uint64_t run_seed) : World(run_seed) {
     kube::Lease::declare_metrics(metrics);
+    after_reply = [this](const http::Request& request, const http::Response& response) {
+        if (request.method == "GET" || response.status >= 300) return;
+        if (request.target.find("/leases") == std::string::npos) return;
+        const std::string holder =
+            json::parse(request.body).value("/spec/holderIdentity"_json_pointer, "");
+        const auto replica = replicas.find(holder.substr(0, holder.rfind('-')));
+        if (replica != replicas.end()) replica->second.renewed = time.loop.steady_now();
+    };
 }
 
 ReplicatedWorld::~ReplicatedWorld() {
@@ -91,9 +99,10 @@ void ReplicatedWorld::start(const std::string& name) {
         replica.way->on_departure = [this, name](const http::Request& request) {
             if (request.origin != azure_origin || request.method == "GET") return;
             if (request.target.find("/securityRules/") == std::string::npos) return;
-            const kube::Lease& lease = *replicas.at(name).process->lease;
-            departed.push_back(
-                {name, describe_call(request), now(), lease.leads(), lease.may_open()});
+            const Replica& self = replicas.at(name);
+            const auto age = time.loop.steady_now() - self.renewed;
+            departed.push_back({name, describe_call(request), now(), self.process->lease->leads(),
+                                age < kube::Lease::fresh_for});
         };
     }
     replica.process = make_operator(*replica.way, fmt::format("{}-{}", name, processes + 1));

@@ -19,7 +19,7 @@ struct Departed {
     std::string call;
     Timestamp at{};
     bool leads = false;     ///< what its Lease said in that moment
-    bool may_open = false;  ///< the same
+    bool may_open = false;  ///< the API server took its last renewal less than 5 s ago
 };
 
 /// One replica's own way to the world: what is cut is cut for it alone.
@@ -42,6 +42,7 @@ struct Replica {
     std::unique_ptr<Way> way;
     std::unique_ptr<Operator> process;
     std::optional<SteadyTime> back_at;  ///< when the kubelet starts it again
+    SteadyTime renewed{};               ///< when the API server last took its Lease
 };
 
 class ReplicatedWorld : public World {

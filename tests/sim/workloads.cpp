@@ -127,6 +127,23 @@ Workload recreated() {
                      {"a is deleted again", is_in("AlreadyUsed"), removes()}},
             .is_done = is_gone()};
 }
+/// Its hold is torn out with the operator's own token, its rule taken away, and its name used
+/// again.
+Workload torn_out() {
+    const auto tear = [](World& world) {
+        removes()(world);
+        world.request("controller", "PATCH", grant_path("a"), R"({"metadata":{"finalizers":null}})",
+                      "application/merge-patch+json");
+        take_it_away(world);
+        ask(world, World::a_grant("a", "1h"));
+    };
+    return {.name = "torn-out",
+            .acts = {{"alice asks", policy_is_ready, asks("1h")},
+                     {"a is torn out, and made again", has_opened(), tear},
+                     {"a is deleted", is_in("AlreadyUsed"), removes()}},
+            .is_done = is_gone(),
+            .opens = false};  // who removes the rule that is taken away, is a race
+}
 Workload narrowed() {
     const auto narrow = [](World& world) {
         patch(world, policy_path,
@@ -247,6 +264,7 @@ const std::vector<Workload>& all_workloads() {
                                               taken_away(),
                                               reapplied(),
                                               recreated(),
+                                              torn_out(),
                                               narrowed()};
     return all;
 }

@@ -52,14 +52,15 @@ std::optional<Ending> by_grant(const View& view, Timestamp now) {
     return std::nullopt;
 }
 
+Ending ended_in_time(const AccessRecord& record, Timestamp end) {
+    if (record.opened_at) return {end, "Expired", "its time has passed"};
+    return {end, "EndedBeforeOpen", "its time was over before it was proven open"};
+}
+
 std::optional<Ending> by_time(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
-    const bool was_due = view.was_due && !planted("clock-back-reopens");
-    const Timestamp end = was_due ? std::min(end_now(view), now) : end_now(view);
-    if (planted("greater-at-end") ? now > end : now >= end) {
-        if (record.opened_at) return Ending{end, "Expired", "its time has passed"};
-        return Ending{end, "EndedBeforeOpen", "its time was over before it was proven open"};
-    }
+    const Timestamp end = end_now(view);
+    if (planted("greater-at-end") ? now > end : now >= end) return ended_in_time(record, end);
     if (record.opened_at || now < opening_deadline(record)) return std::nullopt;
     return Ending{
         opening_deadline(record), "OpeningTimedOut",
@@ -255,9 +256,17 @@ Timestamp end_now(const View& view) {
     return end;
 }
 
+/// An end that has come stays come when the clock is set back. What else ended it is the reason: it
+/// may have come early, and not be written down yet.
+std::optional<Ending> by_what_was_due(const View& view, Timestamp now) {
+    if (!view.was_due || planted("clock-back-reopens")) return std::nullopt;
+    return ended_in_time(*view.record, now);
+}
+
 std::optional<Ending> ending(const View& view, Timestamp now) {
     check(view.record != nullptr, "what has no record never began");
-    for (const auto& look : {by_record, by_grant, by_time, by_policy, by_target, by_drift}) {
+    for (const auto& look :
+         {by_record, by_grant, by_time, by_policy, by_target, by_drift, by_what_was_due}) {
         if (auto over = look(view, now)) return over;
     }
     return std::nullopt;

@@ -83,6 +83,7 @@ void Draft::put(SecurityRule rule, const SecurityRule* instead_of, Cause cause) 
 }
 
 void Draft::remove(const SecurityRule& rule, Cause cause) {
+    if (planted("freed-number-reused")) numbers.give_back(rule.priority);
     if (is_closing(rule.name)) return;
     const bool dead = is_tombstone(rule);
     if (dead && in.delete_locked) return;

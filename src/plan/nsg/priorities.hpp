@@ -15,6 +15,7 @@ public:
 
     bool is_free(int number) const;
     void take(int number) { taken_.insert(number); }
+    void give_back(int number) { taken_.erase(number); }
     /// The lowest free one of the band below a limit; the highest above one.
     std::optional<int> lowest(Band band, int below) const;
     std::optional<int> highest(Band band, int above) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/mutant.hpp"
 #include "base/text.hpp"
 
 namespace sallyport::path {
@@ -15,9 +14,7 @@ std::optional<std::vector<const NsgState*>> hops_of(const Way& way, const Observ
         const auto found = observed.find(id);
         const auto after = not_before.find(id);
         const bool there = found != observed.end() && found->second != nullptr;
-        const bool any_read = planted("read-before-the-write");
-        if (!there ||
-            (!any_read && after != not_before.end() && found->second->read_sent < after->second)) {
+        if (!there || (after != not_before.end() && found->second->read_sent < after->second)) {
             unread.emplace(id.name());
             continue;
         }

@@ -1,0 +1,66 @@
+#include "sim/invariants_calls.hpp"
+
+#include <fmt/format.h>
+
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Four grants that open and end at once take a third of it.
+constexpr std::size_t writes_a_minute_max = 240;
+
+}  // namespace
+
+/// I11, in trouble as well: who is refused asks again later, not at once.
+Complaint writes_are_few(const History& h) {
+    if (h.writes_of_minute <= writes_a_minute_max) return std::nullopt;
+    return fmt::format("{} writes within a minute", h.writes_of_minute);
+}
+
+/// I7 and I1. A closing waits for nothing: when all is well it leaves as its time comes.
+Complaint closings_leave_at_once(const History& h) {
+    const SteadyTime well =
+        std::max({h.azure_heals, h.kube_heals, h.others_wrote, h.clock_set}) + 60s;
+    if (h.steady < well || !h.running_since || h.clock_apart != 0s) return std::nullopt;
+    for (const auto& [path, rule] : h.rules) {
+        const SeenGrant* grant = h.grant(rule.uid);
+        const auto end = rule.allows && grant && !grant->over ? h.end_of(*grant) : std::nullopt;
+        if (!end || h.now < *end) continue;
+        // Wall clocks show whole seconds; those of the worlds begin with one.
+        const SteadyTime due = std::chrono::floor<std::chrono::seconds>(h.steady) - (h.now - *end);
+        const auto sent = h.removals_sent.find(path);
+        if (sent != h.removals_sent.end() && sent->second >= due - 60s) continue;
+        if (h.steady - std::max({due, rule.since, *h.running_since + 10s}) < 500ms) continue;
+        return fmt::format("the end of {} came {} ago, and its removal has not left", path,
+                           std::chrono::duration<double>(h.steady - due).count());
+    }
+    return std::nullopt;
+}
+
+/// P14: what a record calls opened was open, and by rules of its own.
+Complaint opened_was_open(const History& h) {
+    for (const auto& [uid, grant] : h.grants) {
+        if (!grant.record.contains("/status/openedAt"_json_pointer)) continue;
+        if (!grant.had_rules) return "grant " + grant.name + " is called opened without any rule";
+        if (!grant.reached_once) return "grant " + grant.name + " is called opened and never was";
+    }
+    return std::nullopt;
+}
+
+/// Azure knows a number once. What this process has asked for stays taken until it has gone.
+Complaint numbers_are_free(const History& h, const Opening& opening) {
+    for (const auto& [path, rule] : h.rules) {
+        const auto sent = h.puts_sent.find(path);
+        const bool own = sent != h.puts_sent.end() && h.running_since &&
+                         sent->second >= *h.running_since && !rule.by_others;
+        if (!own || rule.nsg != opening.nsg || rule.name == opening.rule) continue;
+        if (rule.properties.value("priority", 0) != opening.priority) continue;
+        return fmt::format("{} is to get {}, the number of {}", opening.rule, opening.priority,
+                           path);
+    }
+    return std::nullopt;
+}
+
+}  // namespace sallyport::sim
