@@ -127,6 +127,11 @@ Task<Result<void>> Account::before_opening(NsgId nsg, nsg::Step step, std::strin
                                             std::move(request_id));
 }
 
+Task<Result<void>> Account::before_rewriting(NsgId nsg, nsg::Step step, std::string request_id) {
+    co_return co_await host_.before_rewriting(spec_.meta.key.name, std::move(nsg), std::move(step),
+                                              std::move(request_id));
+}
+
 void Account::write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) {
     host_.write_ended(spec_.meta.key.name, nsg, step, end);
     if (!end.error || end.error->kind != ErrorKind::denied) return;
@@ -237,22 +242,49 @@ Task<Result<void>> Account::list_nsgs() {
     }
     if (!listed && planted("empty-list-for-failed-list")) listed = std::vector<NsgState>();
     if (!listed) co_return std::move(listed).error();
-    std::set<NsgId> seen;
+    listed_.clear();
+    listed_sent_ = sent;
     int in_turn = 0;
     for (NsgState& state : *listed) {
         state.read_sent = sent;
-        seen.insert(state.id);
+        listed_.insert(state.id);
         lane(state.id).observe(std::move(state));
         if (++in_turn % 16 == 0) co_await services_.loop.yield();
     }
-    if (by_resource_group_) co_return Result<void>();  // what is not listed may lie elsewhere
-    for (auto& [id, each] : lanes_) {
-        // What lies in a subscription that was not asked is not gone for not being listed.
-        if (!equals_ignoring_case(id.id().subscription(), opened_subscription_)) continue;
-        const bool older = !each->observed() || each->observed()->read_sent < sent;
-        if (!seen.contains(id) && older) each->vanish(sent);
-    }
     co_return Result<void>();
+}
+
+std::set<NsgId> Account::referred_to() const {
+    std::set<NsgId> nsgs;
+    for (const Nic& nic : *nics_.list) {
+        if (nic.nsg) nsgs.insert(*nic.nsg);
+    }
+    for (const VirtualNetwork& network : *networks_.list) {
+        for (const Subnet& subnet : network.subnets) {
+            if (subnet.nsg) nsgs.insert(*subnet.nsg);
+        }
+    }
+    return nsgs;
+}
+
+/// That a group has gone opens the way for saying that its rules have: a list in which it is
+/// missing, or an answer that there is none, does not suffice. Azure deletes no group that is
+/// referred to, so lists of interfaces and networks that were sent later must not name it either.
+void Account::find_vanished(SteadyTime sweep_began) {
+    const auto is_of_this_sweep = [&](SteadyTime sent) { return sent >= sweep_began; };
+    if (!is_of_this_sweep(listed_sent_) || !nics_.list || !networks_.list ||
+        !is_of_this_sweep(nics_.sent) || !is_of_this_sweep(networks_.sent))
+        return;
+    const std::set<NsgId> referred = referred_to();
+    for (auto& [id, each] : lanes_) {
+        if (listed_.contains(id) || referred.contains(id)) continue;
+        // What lies where nobody asked is not gone for not being listed.
+        if (!equals_ignoring_case(id.id().subscription(), opened_subscription_)) continue;
+        const std::optional<SteadyTime> missing = each->said_missing();
+        if (by_resource_group_ && !missing) continue;
+        const SteadyTime sent = by_resource_group_ ? *missing : listed_sent_;
+        if (!each->observed() || each->observed()->read_sent < sent) each->vanish(sent);
+    }
 }
 
 template <class T>
@@ -297,6 +329,7 @@ Task<Result<void>> Account::sweep() {
     note(co_await refresh<Nic>(nics_, &Gateway::list_nics));
     note(co_await refresh<VirtualNetwork>(networks_, &Gateway::list_networks));
     note(co_await refresh<VirtualMachine>(machines_, &Gateway::list_machines));
+    find_vanished(started);
     co_await refresh_service_tags();
     const bool changed = topology_.nics != nics_.list || topology_.networks != networks_.list ||
                          topology_.machines != machines_.list || !swept_;

@@ -25,6 +25,8 @@ public:
     virtual bool recorded_elsewhere(const std::string& account, const std::string& uid) const = 0;
     virtual Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                               std::string request_id) = 0;
+    virtual Task<Result<void>> before_rewriting(const std::string& account, NsgId nsg,
+                                                nsg::Step step, std::string request_id) = 0;
     virtual void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
                              const WriteEnd& end) = 0;
     virtual void lane_changed(const std::string& account, const std::set<std::string>& uids) = 0;
@@ -98,7 +100,9 @@ public:
         return host_.recorded_elsewhere(spec_.meta.key.name, uid);
     }
     void read_accepted(const NsgId& nsg, const NsgState* state) override;
+    void said_missing() override { wake_.set(); }
     Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) override;
+    Task<Result<void>> before_rewriting(NsgId nsg, nsg::Step step, std::string request_id) override;
     void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) override;
     void lane_changed(const std::set<std::string>& uids) override;
 
@@ -128,6 +132,8 @@ private:
     Task<void> look();
     Task<Result<void>> sweep();
     Task<Result<void>> list_nsgs();
+    void find_vanished(SteadyTime sweep_began);
+    std::set<NsgId> referred_to() const;
     template <class T>
     Task<Result<void>> refresh(Part<T>& part,
                                Task<Result<std::vector<T>>> (Gateway::*list)(ArmScope));
@@ -167,6 +173,8 @@ private:
     Part<VirtualMachine> machines_;
     std::optional<SteadyTime> tags_asked_;
     std::map<NsgId, std::unique_ptr<Lane>> lanes_;
+    std::set<NsgId> listed_;  ///< by the newest list of NSGs that worked
+    SteadyTime listed_sent_{};
     path::Observations observations_;
     std::map<std::string, Preflight> preflights_;
     Event wake_;

@@ -32,7 +32,7 @@ void Engine::tick(Timestamp now) {
     services_.metrics.set("sallyport_loop_turn_seconds_max", {}, turn.count());
     const SteadyTime steady = services_.clock.steady_now();
     if (last_tick_) {
-        const auto wall_passed = now - last_tick_->first;
+        const auto wall_passed = clock_.machine_now() - last_tick_->first;
         const auto steady_passed = std::chrono::floor<seconds>(steady - last_tick_->second);
         if (wall_passed - steady_passed > jump_tolerance ||
             steady_passed - wall_passed > jump_tolerance) {
@@ -44,7 +44,7 @@ void Engine::tick(Timestamp now) {
             for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
         }
     }
-    last_tick_ = {now, steady};
+    last_tick_ = {clock_.machine_now(), steady};
     if (leading_) take_up_ends();
     if (leading_) watch_clock();
 }
@@ -59,7 +59,7 @@ void Engine::watch_clock() {
                               static_cast<double>(offset->count()));
     }
     if (in_step != clock_in_step_) {
-        // Ends come by this machine's clock: one that is late closes late.
+        // Ends come by the later of the two.
         services_.log.write(in_step ? Level::info : Level::warn, "clock.out_of_step",
                             {{"in_step", in_step},
                              {"api_server_ahead_seconds",

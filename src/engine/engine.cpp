@@ -27,9 +27,12 @@ constexpr Kind all_kinds[] = {Kind::account, Kind::policy, Kind::grant, Kind::re
 }  // namespace
 
 Engine::Engine(Services services, Settings settings)
-    : services_(services),
+    : clock_(services.clock, services.store),
+      services_{services.loop,      clock_,         services.random,  services.log,
+                services.metrics,   services.store, services.journal, services.gateways,
+                services.leadership},
       settings_(std::move(settings)),
-      records_(services),
+      records_(services_),
       grant_queue_(services.loop),
       policy_queue_(services.loop),
       account_queue_(services.loop),
@@ -57,9 +60,11 @@ void Engine::declare_metrics(Metrics& metrics) {
                      .kind = MetricKind::counter,
                      .help = "Looks at one key, by what it was and how it ended.",
                      .labels = {"key", "outcome"}});
-    metrics.declare({.name = "sallyport_api_clock_offset_seconds",
-                     .kind = MetricKind::gauge,
-                     .help = "The API server's time minus this machine's, by which grants end."});
+    metrics.declare(
+        {.name = "sallyport_api_clock_offset_seconds",
+         .kind = MetricKind::gauge,
+         .help = "The API server's time minus this machine's. Beyond 30 s nothing opens, and "
+                 "grants end by the later of the two."});
     metrics.declare(
         {.name = "sallyport_clock_jumps_total",
          .kind = MetricKind::counter,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/account.hpp"
+#include "engine/agreed_clock.hpp"
 #include "engine/deadlines.hpp"
 #include "engine/key_queue.hpp"
 #include "engine/records.hpp"
@@ -52,6 +53,8 @@ public:
     bool recorded_elsewhere(const std::string& account, const std::string& uid) const override;
     Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                       std::string request_id) override;
+    Task<Result<void>> before_rewriting(const std::string& account, NsgId nsg, nsg::Step step,
+                                        std::string request_id) override;
     void write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,
                      const WriteEnd& end) override;
     void lane_changed(const std::string& account, const std::set<std::string>& uids) override;
@@ -183,7 +186,8 @@ private:
     std::optional<Coverage> coverage_of(const std::string& name, const Account& account) const;
     std::optional<std::chrono::milliseconds> retire_account(const std::string& name);
 
-    Services services_;
+    AgreedClock clock_;
+    Services services_;  ///< with `clock_`
     Settings settings_;
     Records records_;
     Deadlines deadlines_;

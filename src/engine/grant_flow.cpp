@@ -14,9 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-/// Nothing opens while our clock and the API server's differ by more (DESIGN 5.5).
-constexpr seconds clock_difference_max{30};
-
 /// Wall time comes in whole seconds: a read is known to have been sent at or after `since` only if
 /// it is sent from here on. Asked for sooner, it would be asked for again and again.
 Timestamp provable_at(Timestamp since) { return since + 1s; }

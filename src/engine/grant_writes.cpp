@@ -10,7 +10,13 @@
 namespace sallyport::engine {
 namespace {
 
-Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
+using namespace std::chrono_literals;
+
+/// For the record, an API server that answers later is one that does not.
+constexpr auto recorded_within = 5s;
+
+/// That this write is about to leave.
+Records::Change intent_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
     return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id),
             now](AccessRecord& r) {
         auto rule = std::ranges::find_if(r.rules, [&](const RecordedRule& each) {
@@ -26,12 +32,13 @@ Records::Change opening_of(NsgId nsg, nsg::Step step, std::string request_id, Ti
         rule->name = step.rule.name;
         rule->n = step.n;
         rule->priority = step.rule.priority;
-        ++rule->openings;
+        const bool opens = step.effect == WriteEffect::opens;
+        if (opens) ++rule->openings;
         // Refused and tried again, it is the same putting back.
-        if (step.repair && r.opened_at && !life::is_under_repair(*rule)) ++rule->repairs;
+        if (opens && step.repair && r.opened_at && !life::is_under_repair(*rule)) ++rule->repairs;
         rule->writes.push_back(
             {.client_request_id = request_id, .effect = step.effect, .started = now});
-        if (!r.opening_at) r.opening_at = now;
+        if (opens && !r.opening_at) r.opening_at = now;
     };
 }
 
@@ -69,7 +76,7 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
             co_return Error{ErrorKind::conflict,
                             "the grant was deleted, replaced or revoked before its opening"};
         }
-        Records::Change intent = opening_of(nsg, step, request_id, services_.clock.now());
+        Records::Change intent = intent_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
         if (step.repair && record &&
             life::is_exhausted(*record, services_.store.policy(record->policy), nsg,
@@ -95,6 +102,22 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");
     co_return Result<void>();
+}
+
+Task<Result<void>> Engine::before_rewriting(const std::string& account, NsgId nsg, nsg::Step step,
+                                            std::string request_id) {
+    const auto entry = grants_.find(step.uid);
+    if (entry == grants_.end()) co_return unavailable("the grant is not known any more");
+    const std::string record = entry->second.record_name;
+    if (Account* mine = find_account(account)) {
+        mine->ledger().note({.record = record,
+                             .event = "rule.rewriting",
+                             .detail = fmt::format("nsg={} rule={} reason={} request={}", nsg,
+                                                   step.rule.name, step.reason, request_id)});
+    }
+    Records::Change intent =
+        intent_of(std::move(nsg), std::move(step), std::move(request_id), services_.clock.now());
+    co_return co_await records_.update_within(record, std::move(intent), recorded_within);
 }
 
 void Engine::write_ended(const std::string& account, const NsgId& nsg, const nsg::Step& step,

@@ -118,6 +118,9 @@ void Lane::observe(NsgState state) {
 void Lane::vanish(SteadyTime read_sent) {
     NsgState nothing{.id = nsg_, .read_sent = read_sent};
     const bool was_there = !vanished_;
+    // Who waits for a read is told of this; who needs a newer one asks again.
+    tell_of_read_.merge(std::exchange(read_wanted_by_, {}));
+    read_wanted_ = false;
     accept_read(std::move(nothing));
     vanished_ = true;
     if (was_there) host_.lane_changed(claimants());
@@ -126,6 +129,7 @@ void Lane::vanish(SteadyTime read_sent) {
 void Lane::accept_read(NsgState state) {
     ++revision_;
     vanished_ = false;
+    said_missing_.reset();
     path::carry_former(state, observed_ ? &*observed_ : nullptr);
     const bool changed = !observed_ || observed_->rules != state.rules ||
                          observed_->default_rules != state.default_rules ||
@@ -217,6 +221,7 @@ nsg::Inputs Lane::inputs_without_claims() const {
         }
     }
     in.delete_locked = is_delete_locked();
+    in.only_removals = services_.clock.steady_now() < only_removals_until_;
     in.close_overdue_of = host_.account().close_overdue_of;
     in.bands = host_.account().bands;
     return in;
@@ -396,6 +401,7 @@ SteadyTime Lane::next_wake() const {
         sooner(together_until_);
     }
     sooner(locked_until_);
+    sooner(only_removals_until_);
     if (stood_back_) sooner(back_until_);
     if (plan_.next_check) {
         const seconds wait = *plan_.next_check - services_.clock.now();
@@ -448,10 +454,10 @@ Task<void> Lane::read() {
         observe(*std::move(state));
         co_return;
     }
-    if (state.error().kind == ErrorKind::not_found) {
-        vanish(sent);
-        co_return;
-    }
+    // One answer is no proof: a group that a machine's way leads through is there. The sweep asks
+    // who refers to it.
+    if (state.error().kind == ErrorKind::not_found && !std::exchange(said_missing_, sent))
+        host_.said_missing();
     if (state.error().kind == ErrorKind::throttled) {
         host_.budget().throttled(Call::read, state.error().retry_after.value_or(1s));
     }

@@ -36,10 +36,16 @@ public:
     virtual bool recorded_elsewhere(const std::string& uid) const = 0;
     /// A newer read of the NSG was accepted; `state` stays where it is and is replaced in place.
     virtual void read_accepted(const NsgId& nsg, const NsgState* state) = 0;
+    /// A read said that there is no such NSG. Whether that is so, the next sweep tells.
+    virtual void said_missing() = 0;
     /// The last look before an opening write leaves: grant read live, write recorded, journal and
     /// head durable. An error: the write must not go out.
     virtual Task<Result<void>> before_opening(NsgId nsg, nsg::Step step,
                                               std::string request_id) = 0;
+    /// Before a write that leaves an opening where one stands, narrower or otherwise: what may land
+    /// late must be in the record. Within seconds; an error: it could not be recorded.
+    virtual Task<Result<void>> before_rewriting(NsgId nsg, nsg::Step step,
+                                                std::string request_id) = 0;
     virtual void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) = 0;
     /// What the lane says of these grants and policies may have changed.
     virtual void lane_changed(const std::set<std::string>& uids) = 0;
@@ -75,8 +81,10 @@ public:
 
     /// A newer read of the NSG, from a sweep. Older ones are ignored.
     void observe(NsgState state);
-    /// The NSG does not exist any more, as of a read sent then.
+    /// The NSG does not exist any more, or nothing refers to it, as of a read sent then.
     void vanish(SteadyTime read_sent);
+    /// Since its newest state it was said not to exist, by a read that was sent then.
+    const std::optional<SteadyTime>& said_missing() const { return said_missing_; }
     /// This grant's proof needs a read that is sent from now on; it is told of it, whatever it
     /// shows.
     void want_read(const std::string& uid);
@@ -140,6 +148,7 @@ private:
     bool may_start(const nsg::Step& step, bool closing_due) const;
     bool still_wanted(const nsg::Step& step) const;
     Result<void> last_look(const nsg::Step& step) const;
+    Task<Result<void>> announce(const nsg::Step& step, const std::string& request_id);
     void note_departure(const nsg::Step& step, WriteEnd& end);
     SteadyTime next_wake() const;
     Task<void> follow(nsg::Step step);
@@ -158,15 +167,17 @@ private:
     std::map<std::string, nsg::PolicyClaim> policies_;
     std::optional<NsgState> observed_;
     bool vanished_ = false;
+    std::optional<SteadyTime> said_missing_;
     nsg::Plan plan_;
     std::multimap<std::string, Write> writes_;  ///< by folded rule name
     Repairs repairs_;
     std::map<std::string, Retry> retries_;  ///< by folded rule name
     std::set<int> refused_priorities_;
     std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid
-    SteadyTime locked_until_{};    ///< tombstones instead of removals until then
-    SteadyTime hold_off_until_{};  ///< after a conflict: this lane only, openings
-    SteadyTime serial_until_{};    ///< closings one at a time until then
+    SteadyTime locked_until_{};         ///< tombstones instead of removals until then
+    SteadyTime only_removals_until_{};  ///< the record could not be written; until then
+    SteadyTime hold_off_until_{};       ///< after a conflict: this lane only, openings
+    SteadyTime serial_until_{};         ///< closings one at a time until then
     SteadyTime read_not_before_{};
     /// Until then closings under way are awaited together: no read, and no plan for their sake.
     SteadyTime together_until_{};

@@ -15,9 +15,17 @@ using namespace std::chrono_literals;
 constexpr auto lock_belief = 5min;
 /// Between two removals of one rule that were both done.
 constexpr auto between_removals = 2s;
+/// How long a record that could not be written is taken for one that can not.
+constexpr auto removals_only = 30s;
 
 Urgency urgency_of(const nsg::Step& step) {
     return step.effect == WriteEffect::closes ? Urgency::closing : Urgency::opening;
+}
+
+/// A rule of a grant that lets in stands there after it: should it land late, it opens.
+bool leaves_open(const nsg::Step& step) {
+    return step.kind == nsg::StepKind::put && step.of == MarkKind::grant &&
+           step.rule.access == Access::allow;
 }
 
 }  // namespace
@@ -25,7 +33,9 @@ Urgency urgency_of(const nsg::Step& step) {
 bool Lane::still_wanted(const nsg::Step& step) const {
     if (step.of == MarkKind::policy) return policies_.contains(step.uid);
     const auto claim = grants_.find(step.uid);
-    if (claim == grants_.end() || !claim->second.may_open) return false;
+    if (claim == grants_.end()) return false;
+    // What stands there wider may be narrowed also while nothing may open.
+    if (step.effect == WriteEffect::opens && !claim->second.may_open) return false;
     if (services_.clock.now() >= claim->second.end) return false;
     return std::ranges::any_of(claim->second.wanted, [&](const nsg::RuleContent& content) {
         return nsg::content_key(content) == step.content;
@@ -37,6 +47,8 @@ bool Lane::still_wanted(const nsg::Step& step) const {
 Result<void> Lane::last_look(const nsg::Step& step) const {
     if (step.effect != WriteEffect::opens) {
         if (!services_.leadership.leads()) return unavailable("this process does not lead");
+        if (leaves_open(step) && !still_wanted(step))
+            return Error{ErrorKind::conflict, "its grant is over: a removal follows"};
         return {};
     }
     if (planted("no-last-look")) return {};
@@ -53,12 +65,22 @@ Task<void> Lane::follow(nsg::Step step) {
     WriteEnd end{.request_id = uuid_v4_of(services_.random.bytes(16))};
     co_await host_.budget().take(call, urgency);
     Result<void> done = last_look(step);
-    if (done && step.effect == WriteEffect::opens)
-        done = co_await host_.before_opening(nsg_, step, end.request_id);
+    if (done) done = co_await announce(step, end.request_id);
     if (done) done = co_await write(step, end);
     if (!done) end.error = done.error();
     if (end.started == Timestamp{}) end.ended = services_.clock.now();  // it never left
     finish(step, end, done);
+}
+
+/// What may open, now or when it lands late, is written down before it leaves.
+Task<Result<void>> Lane::announce(const nsg::Step& step, const std::string& request_id) {
+    if (step.effect == WriteEffect::opens)
+        co_return co_await host_.before_opening(nsg_, step, request_id);
+    if (!leaves_open(step)) co_return Result<void>();
+    Result<void> recorded = co_await host_.before_rewriting(nsg_, step, request_id);
+    // Closing goes on without the API server: with a removal, which may land when it likes.
+    if (!recorded) only_removals_until_ = services_.clock.steady_now() + removals_only;
+    co_return recorded;
 }
 
 void Lane::note_departure(const nsg::Step& step, WriteEnd& end) {

@@ -77,6 +77,20 @@ Task<Result<void>> Records::update(std::string name, Change change) {
     co_return co_await answer.answer();
 }
 
+Task<Result<void>> Records::update_within(std::string name, Change change,
+                                          std::chrono::seconds patience) {
+    const auto waiting = std::make_shared<Waiting>(services_.loop);
+    const SteadyTime until = services_.clock.steady_now() + patience;
+    scope_.start(update_for(waiting, std::move(name), std::move(change)));
+    co_await waiting->done.next_until(until);
+    co_return waiting->result;
+}
+
+Task<void> Records::update_for(std::shared_ptr<Waiting> waiting, std::string name, Change change) {
+    waiting->result = co_await update(std::move(name), std::move(change));
+    waiting->done.set();
+}
+
 Task<void> Records::write(std::string name) {
     for (;;) {
         co_await services_.loop.yield();  // what comes in the same turn shares one write

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ public:
     Task<Result<AccessRecord>> create(AccessRecord record);
     /// Durable when it returns a value. `change` must be safe to apply twice.
     Task<Result<void>> update(std::string name, Change change);
+    /// The same, but gives up waiting after `patience`; the change may still be made then.
+    Task<Result<void>> update_within(std::string name, Change change,
+                                     std::chrono::seconds patience);
     /// Goes out with the next update of that record, or when there are many; lost if the process
     /// dies before. For what only saves a wait (how a write ended), never for what must be durable.
     void defer(const std::string& name, Change change);
@@ -37,7 +41,13 @@ private:
         Change change;
         OneShot<Result<void>>::Replier waiter;
     };
+    struct Waiting {
+        explicit Waiting(Loop& loop) : done(loop) {}
+        Event done;
+        Result<void> result = unavailable("the record could not be written in time");
+    };
     Task<void> flush(std::string name);
+    Task<void> update_for(std::shared_ptr<Waiting> waiting, std::string name, Change change);
     Task<void> write(std::string name);
     Task<Result<void>> apply(const std::string& name, const std::vector<Pending>& batch);
     const AccessRecord* stored(const std::string& name) const;

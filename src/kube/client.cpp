@@ -96,7 +96,18 @@ void Client::note(std::string_view method, const http::Response* answer) {
     if (!answer) return;
     const auto date = answer->headers.find("Date");
     if (!date) return;
-    if (const auto theirs = parse_http_date(*date)) clock_offset_ = *theirs - clock_.now();
+    const Timestamp now = clock_.now();
+    if (const auto theirs = parse_http_date(*date))
+        heard_ = {*theirs - now, now, clock_.steady_now()};
+}
+
+std::optional<seconds> Client::clock_offset() const {
+    if (!heard_) return std::nullopt;
+    const auto passed = std::chrono::floor<seconds>(clock_.steady_now() - heard_->steady);
+    const seconds was_set = clock_.now() - heard_->wall - passed;
+    // Both are whole seconds, so that one may seem to be ahead by one.
+    const bool is_rounding = was_set >= seconds(-1) && was_set <= seconds(1);
+    return is_rounding ? heard_->offset : heard_->offset - was_set;
 }
 
 Task<Result<std::string>> Client::send(http::Request request, http::SendOptions options) {

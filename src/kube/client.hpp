@@ -50,9 +50,11 @@ public:
     Task<Result<std::unique_ptr<http::ByteStream>>> watch(std::string target,
                                                           std::chrono::milliseconds idle_limit);
 
-    /// The server's wall time minus ours by the newest `Date` header. To about a second: the header
-    /// has no fraction.
-    std::optional<seconds> clock_offset() const { return clock_offset_; }
+    /// The server's wall time minus ours by the newest `Date` header; a wall clock of ours that was
+    /// set since then is seen at once. To about a second: the header has no fraction.
+    std::optional<seconds> clock_offset() const;
+    /// The server's time, for what stands in its objects; ours before it was heard.
+    Timestamp server_now() const { return clock_.now() + clock_offset().value_or(seconds(0)); }
 
 private:
     http::Request request(std::string_view method, std::string target) const;
@@ -63,7 +65,12 @@ private:
     Metrics& metrics_;
     http::Transport& transport_;
     Connection connection_;
-    std::optional<seconds> clock_offset_;
+    struct Heard {
+        seconds offset;
+        Timestamp wall;  ///< ours in that moment
+        SteadyTime steady;
+    };
+    std::optional<Heard> heard_;
 };
 
 /// What a refusal means; `body` is a `Status` if the server is well. Public for tests.

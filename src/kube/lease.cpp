@@ -72,7 +72,6 @@ Result<void> Lease::take(const std::string& body) {
 
 Task<Result<void>> Lease::read() {
     const Result<std::string> body = co_await client_.get(target());
-    if (!body && body.error().kind == ErrorKind::not_found) seen_.reset();
     if (!body) co_return body.error();
     co_return take(*body);
 }
@@ -105,6 +104,13 @@ Task<Result<void>> Lease::write(bool exists, std::string holder) {
     co_return take(*answer);
 }
 
+/// Whether somebody else held it a moment ago, and may believe so still: also when it was deleted
+/// by hand, which its holder learns with its next renewal only.
+bool Lease::may_be_held(SteadyTime now) const {
+    return seen_ && !seen_->holder.empty() && seen_->holder != options_.identity &&
+           now - seen_->at < std::max(seen_->duration, duration);
+}
+
 /// One try to win or to renew. A leader writes at once, on what it wrote last; only when that is
 /// refused, and while it does not lead, it reads first.
 Task<bool> Lease::attempt() {
@@ -121,9 +127,10 @@ Task<bool> Lease::attempt() {
     const Result<void> found = co_await read();
     if (!found && found.error().kind != ErrorKind::not_found) co_return false;
     const SteadyTime now = world_.clock.steady_now();
+    if (!found && !may_be_held(now)) seen_.reset();
     if (seen_ && !seen_->holder.empty() && seen_->holder != options_.identity) {
         if (renewed_) lose();  // somebody else holds what we thought ours
-        if (lost_ || now - seen_->at < std::max(seen_->duration, duration)) co_return false;
+        if (lost_ || may_be_held(now)) co_return false;
     }
     const SteadyTime written = world_.clock.steady_now();
     const Result<void> done = co_await write(seen_.has_value(), options_.identity);

@@ -72,6 +72,7 @@ private:
     Task<Result<void>> read();
     Task<Result<void>> write(bool exists, std::string holder);
     Task<bool> attempt();
+    bool may_be_held(SteadyTime now) const;
     Result<void> take(const std::string& body);
     void tell() const;
     void won(SteadyTime asked);

@@ -183,7 +183,7 @@ Task<Result<void>> KubeStore::publish(ObjectRef ref, std::string uid, Json wante
         if (base->uid != uid) co_return not_found(what + ": the object is gone");
         const Json seen =
             base->status.empty() ? Json::object() : Json::parse(base->status, nullptr, false);
-        carry_transition_times(seen, wanted, format_rfc3339(world_.clock.now()));
+        carry_transition_times(seen, wanted, format_rfc3339(client_.server_now()));
         const Json difference = merge_patch(seen, wanted);
         if (difference.empty()) co_return Result<void>();
         const std::string sent = text_of(difference);

@@ -174,7 +174,19 @@ TEST_CASE("a Lease that somebody deleted is made again by who leads") {
     LeaseWorld world;
     Candidate a(world, "a");
     REQUIRE(world.run_until_leads(a, 1s));
-    world.as_admin("DELETE", path, nullptr, 200);
+    SUBCASE("alone") { world.as_admin("DELETE", path, nullptr, 200); }
+    SUBCASE("and not by a standby, whenever that looks") {
+        Candidate b(world, "b");
+        for (int i = 0; i < 40; ++i) {
+            world.run_for(std::chrono::milliseconds(1500 + 70 * i));
+            if (!world.read(path).is_null() && world.read(path).contains("spec"))
+                world.as_admin("DELETE", path, nullptr, 200);
+            for (int step = 0; step < 30; ++step) {
+                world.run_for(100ms);
+                REQUIRE_FALSE(b.lease.leads());
+            }
+        }
+    }
 
     world.run_for(5s);
 

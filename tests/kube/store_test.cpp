@@ -359,6 +359,11 @@ TEST_CASE("the server's clock is compared with ours at every answer") {
 
     // Both moved: the server here tells our own time.
     CHECK(world.store->clock_offset() == 42s);
+
+    // Ours was set, and no answer has come since: that is known all the same.
+    world.run_for(3s);
+    world.clock.jump(-1h);
+    CHECK(world.store->clock_offset() == 3642s);
 }
 
 TEST_CASE("no log line has the token, whatever fails") {

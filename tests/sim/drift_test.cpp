@@ -50,6 +50,58 @@ TEST_CASE("drift: a rule that somebody widened is put back within a sweep") {
     CHECK(world.log.errors == 0);
 }
 
+TEST_CASE("drift: the write that narrows a rule is in the record before it leaves") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    const std::string name = rule_on(world, "nsg-web01");
+    json rule = find_rule(world, "nsg-web01/" + name);
+    rule.at("properties")["sourceAddressPrefix"] = "*";
+    put_rule(world, "nsg-web01", name, rule);
+    int narrowed = 0;
+    world.fate = [&](const http::Request& request) {
+        const bool narrows = request.method == "PUT" && request.origin == azure_origin;
+        if (narrows) {
+            ++narrowed;
+            // Begun, and its end not told: what starts now counts it as in flight.
+            bool is_told = false;
+            const json record = record_of(world, "a");  // outlives the loop over its members
+            for (const json& surface : record.at("status").at("surfaces")) {
+                for (const json& write : surface.at("writes"))
+                    is_told |= write.at("effect") == "closes" && !write.contains("ended");
+            }
+            CHECK_TOLD(world, is_told);
+        }
+        return support::Fate{};
+    };
+    world.run_for(65s);
+    CHECK(narrowed == 1);
+    CHECK_TOLD(world, world.phase("a") == "Open");
+    CHECK_FALSE(world.reaches("198.51.100.8", "web01"));
+    CHECK(world.log.errors == 0);
+}
+
+TEST_CASE("drift: without the API server a widened rule goes, and comes back as it was asked for") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    const std::string name = rule_on(world, "nsg-web01");
+    json rule = find_rule(world, "nsg-web01/" + name);
+    rule.at("properties")["sourceAddressPrefix"] = "*";
+    cut_off(world, kube_origin);
+    world.network.break_streams();
+    put_rule(world, "nsg-web01", name, rule);
+    REQUIRE_TOLD(world, world.run_until([&] { return rule_on(world, "nsg-web01").empty(); }, 80s));
+    world.fate = {};
+    REQUIRE_TOLD(world,
+                 world.run_until([&] { return !rule_on(world, "nsg-web01").empty(); }, 2min));
+    world.run_for(5s);
+    CHECK_TOLD(world, world.phase("a") == "Open");
+    CHECK(world.reaches(alice_at, "web01"));
+    CHECK_FALSE(world.reaches("198.51.100.8", "web01"));
+    CHECK(world.log.errors == 0);
+}
+
 TEST_CASE("drift: an opening that is removed is put back 3 times, then the grant ends") {
     World world;
     start_ready(world);

@@ -96,7 +96,8 @@ support::Fate Injector::decide(const http::Request& request) {
     const FaultKind& kind = *plan_->kind;
     const auto heals_in = kind.heals_in + (kind.lasts ? heals_after : 0s);
     if (plan_->site.azure() && !kind.lasts) monitor.disturb_azure(heals_in);
-    if (!plan_->site.azure() || kind.lasts) monitor.disturb_kube(heals_in);
+    if (!plan_->site.azure() || kind.lasts)
+        monitor.disturb_kube(heals_in, kind.lasts ? std::string() : call);
     kind.hit(*this, request, fate);
     return fate;
 }

@@ -56,6 +56,9 @@ struct Opening {
     std::string rule;
     std::string uid;
     int priority = 0;
+    json properties = {};
+    /// What stands under its name in the cloud lets in all of it, and as early, in this moment.
+    bool narrows = false;
 };
 
 struct History {
@@ -80,12 +83,11 @@ struct History {
     std::size_t writes_of_minute = 0;                      ///< the operator's, Events apart
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
-    std::map<std::string, SteadyTime> told_gone = {};  ///< by NSG: a read of it was answered 404
-    SteadyTime others_wrote{};                         ///< somebody else changed a rule
-    SteadyTime azure_heals{};  ///< Azure or the way there is disturbed until then
-    SteadyTime kube_heals{};   ///< the same of the API server
+    SteadyTime others_wrote{};  ///< somebody else changed a rule
+    SteadyTime azure_heals{};   ///< Azure or the way there is disturbed until then
+    SteadyTime kube_heals{};    ///< the same of the API server
     SteadyTime
-        start_heals{};  ///< what the API server did to the lists of a start, lasts until then
+        start_heals{};  ///< what the API server did to the calls that a start needs for closing
     std::optional<SteadyTime> running_since = {};  ///< nullopt: no process runs
     std::chrono::seconds clock_apart{0};           ///< operator's clock minus everybody's
     SteadyTime clock_set{};                        ///< the operator's, by somebody

@@ -24,6 +24,10 @@ struct Invariant {
 };
 const std::vector<Invariant>& invariants();
 
+/// Whether a rule as it stands in the cloud lets in, and as early, all that one of these properties
+/// would.
+bool lets_in_all_of(const SeenRule& rule, const json& properties);
+
 /// What DESIGN 3 and SURFACES 7.0 state, and what a simulated Azure takes to do it.
 namespace bounds {
 inline constexpr std::chrono::seconds nsg{30};

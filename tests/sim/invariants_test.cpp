@@ -74,6 +74,17 @@ const Break breaks[] = {
      }},
     {"no opening after the end", "deleted 6 s ago",
      [](Seen& s) { s.grant().over = s.history.steady - 6s; }},
+    {"no opening after the end", "narrowed 6 s after it could be heard",
+     [](Seen& s) {
+         s.opening.narrows = true;
+         s.grant().over = s.history.steady - 40s;
+         s.history.kube_heals = s.history.steady - 6s;
+     }},
+    {"no opening after the end", "narrowed after its end",
+     [](Seen& s) {
+         s.opening.narrows = true;
+         end_it(s, 0s);
+     }},
     {"no opening after the end", "never asked for", [](Seen& s) { s.history.grants.clear(); }},
     {"foreign rules stay", "a comma more", [](Seen& s) { s.history.foreign += ","; }},
     {"never wider", "source",
@@ -167,6 +178,32 @@ TEST_CASE("each invariant holds in a world in which all is well, and complains o
         }
         CHECK(broken > 0);
     }
+}
+
+TEST_CASE("what leaves less open than there is, is told from what leaves more") {
+    Seen seen = a_good_world();
+    const json asked_for = seen.rule().properties;
+    const auto stands = [&](const char* what, const json& value) {
+        seen.rule().properties = asked_for;
+        seen.rule().properties[what] = value;
+        return lets_in_all_of(seen.rule(), asked_for);
+    };
+    CHECK(lets_in_all_of(seen.rule(), asked_for));
+    CHECK(stands("sourceAddressPrefix", "*"));
+    CHECK(stands("sourceAddressPrefix", "198.51.100.0/24"));
+    CHECK(stands("protocol", "*"));
+    CHECK_FALSE(stands("sourceAddressPrefix", "198.51.100.8/32"));
+    CHECK_FALSE(stands("destinationAddressPrefix", "10.0.1.5"));
+    CHECK_FALSE(stands("destinationPortRange", "23"));
+    CHECK_FALSE(stands("protocol", "Udp"));
+    CHECK_FALSE(stands("direction", "Outbound"));
+    CHECK_FALSE(stands("priority", 899));
+    seen.rule().properties = asked_for;
+    seen.rule().state = "Deleting";
+    CHECK_FALSE(lets_in_all_of(seen.rule(), asked_for));
+    seen.rule().state = "Succeeded";
+    seen.rule().allows = false;
+    CHECK_FALSE(lets_in_all_of(seen.rule(), asked_for));
 }
 
 TEST_CASE("a monitor sees by itself what nobody told it of") {

@@ -29,7 +29,8 @@ public:
 
     /// Azure, the API server, or the way there, is not well for that long from now.
     void disturb_azure(std::chrono::seconds span);
-    void disturb_kube(std::chrono::seconds span);
+    /// `call`: its class, where it is one call that is hit (`call_class`).
+    void disturb_kube(std::chrono::seconds span, const std::string& call = {});
     /// The operator's clock is another one from now on.
     void clock_was_set();
     /// The process stood still for a while, and goes on now.
@@ -47,7 +48,7 @@ public:
     /// Rules that came and went at the operator's request: `nsg-web01 grant`, `nsg-web01 lockdown`.
     const std::map<std::string, int>& created() const { return created_; }
     const std::map<std::string, int>& removed() const { return removed_; }
-    /// The operator's last write to Azure or the API server, Events apart.
+    /// The operator's last write to Azure or the API server, Events and its Lease apart.
     SteadyTime last_write() const { return last_write_; }
     /// Of the whole timeline, and of every call.
     std::uint64_t trace() const { return trace_; }

@@ -61,15 +61,6 @@ std::string carry_out(const Plan& plan, const Undisturbed& expected, std::string
     return wrong;
 }
 
-bool is_known(const Plan& plan, const std::string& wrong) {
-    static const std::set<std::string> late_clocks = {"hour-behind", "5-min-behind",
-                                                      "starts-in-1970"};
-    // What I2 takes for an opening there is the narrowing of a rule that somebody widened.
-    const bool narrowing = plan.workload->name == "widened" && wrong.starts_with("I2 ");
-    return plan.kind->suite == "S6" && late_clocks.contains(plan.kind->name) &&
-           (wrong.starts_with("I1 ") || narrowing);
-}
-
 const Workload* find_workload(const std::string& name) {
     for (const Workload& each : all_workloads()) {
         if (each.name == name) return &each;

@@ -24,9 +24,6 @@ struct Undisturbed {
 /// Empty: as it must be; else what is not, and `told` tells the run.
 std::string carry_out(const Plan& plan, const Undisturbed& expected, std::string& told);
 
-/// docs/roadmap.md, "Known to be wrong": ends follow this machine's clock, however late it is.
-bool is_known(const Plan& plan, const std::string& wrong);
-
 /// nullptr: none has this name.
 const Workload* find_workload(const std::string& name);
 

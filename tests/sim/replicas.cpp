@@ -42,6 +42,7 @@ public:
         const SteadyTime deadline = way_.clock_.steady_now() + options.timeout;
         const std::string origin = request.origin;
         if (way_.on_departure) way_.on_departure(request);
+        if (way_.rewrite) way_.rewrite(request);
         if (!way_.cut.contains(origin)) {
             Result<http::Response> answer = co_await inner_->send(std::move(request), options);
             if (!way_.cut.contains(origin)) co_return answer;
@@ -77,7 +78,15 @@ std::unique_ptr<http::Transport> Way::transport(http::Trust trust) {
 
 ReplicatedWorld::ReplicatedWorld(std::uint64_t run_seed) : World(run_seed) {
     kube::Lease::declare_metrics(metrics);
+    who_acts = [this]() -> const Operator* {
+        for (const auto& [name, replica] : replicas) {
+            if (replica.process && replica.process->lease->leads()) return replica.process.get();
+        }
+        return nullptr;
+    };
     after_reply = [this](const http::Request& request, const http::Response& response) {
+        if (const auto id = request.headers.find("x-ms-client-request-id"))
+            under_way_.erase(std::string(*id));
         if (request.method == "GET" || response.status >= 300) return;
         if (request.target.find("/leases") == std::string::npos) return;
         const std::string holder =
@@ -97,15 +106,30 @@ void ReplicatedWorld::start(const std::string& name) {
     if (!replica.way) {
         replica.way = std::make_unique<Way>(network, time.clock);
         replica.way->on_departure = [this, name](const http::Request& request) {
-            if (request.origin != azure_origin || request.method == "GET") return;
-            if (request.target.find("/securityRules/") == std::string::npos) return;
-            const Replica& self = replicas.at(name);
-            const auto age = time.loop.steady_now() - self.renewed;
-            departed.push_back({name, describe_call(request), now(), self.process->lease->leads(),
-                                age < kube::Lease::fresh_for});
+            note_departure(name, request);
         };
     }
     replica.process = make_operator(*replica.way, fmt::format("{}-{}", name, processes + 1));
+}
+
+void ReplicatedWorld::note_departure(const std::string& name, const http::Request& request) {
+    if (request.origin != azure_origin || request.method == "GET") return;
+    const std::size_t rule = request.target.find("/securityRules/");
+    if (rule == std::string::npos) return;
+    const std::string nsg = request.target.substr(0, rule);
+    const Replica& self = replicas.at(name);
+    const auto age = time.loop.steady_now() - self.renewed;
+    Departed write{name, describe_call(request), now(), self.process->lease->leads(),
+                   age < kube::Lease::fresh_for};
+    for (const auto& [id, other] : under_way_) {
+        // One whose process has ended, or is cut off, is held up by nobody any more.
+        const Replica& of = replicas.at(other.replica);
+        const bool lives = of.process && of.process->lease->leads();
+        if (other.replica != name && other.nsg == nsg && lives) write.others = other.replica;
+    }
+    if (const auto id = request.headers.find("x-ms-client-request-id"))
+        under_way_[std::string(*id)] = {name, nsg};
+    departed.push_back(std::move(write));
 }
 
 void ReplicatedWorld::terminate(const std::string& name) {
@@ -144,6 +168,10 @@ void ReplicatedWorld::tend() {
             replica.process.reset();
             replica.back_at = time.loop.steady_now() + 1s;
         }
+        if (replica.azure_back_at && time.loop.steady_now() >= *replica.azure_back_at) {
+            replica.azure_back_at.reset();
+            replica.way->cut.erase(azure_origin);
+        }
         if (replica.back_at && time.loop.steady_now() >= *replica.back_at) start(name);
     }
 }
@@ -157,7 +185,7 @@ bool ReplicatedWorld::tend_until(const std::function<bool()>& done,
     const SteadyTime end = time.loop.steady_now() + at_most;
     while (!done()) {
         if (time.loop.steady_now() >= end) return false;
-        time.run_for(200ms);
+        if (run_until(done, 200ms)) return true;
         tend();
     }
     return true;

@@ -18,8 +18,9 @@ struct Departed {
     std::string replica;
     std::string call;
     Timestamp at{};
-    bool leads = false;     ///< what its Lease said in that moment
-    bool may_open = false;  ///< the API server took its last renewal less than 5 s ago
+    bool leads = false;       ///< what its Lease said in that moment
+    bool may_open = false;    ///< the API server took its last renewal less than 5 s ago
+    std::string others = {};  ///< whose write to the same NSG was under way, another's than this
 };
 
 /// One replica's own way to the world: what is cut is cut for it alone.
@@ -30,6 +31,7 @@ public:
 
     std::set<std::string> cut = {};  ///< origins: nothing arrives there and nothing comes back
     std::function<void(const http::Request&)> on_departure = {};
+    std::function<void(http::Request&)> rewrite = {};  ///< what it says, as another version would
 
 private:
     friend class WayTransport;
@@ -41,8 +43,9 @@ private:
 struct Replica {
     std::unique_ptr<Way> way;
     std::unique_ptr<Operator> process;
-    std::optional<SteadyTime> back_at;  ///< when the kubelet starts it again
-    SteadyTime renewed{};               ///< when the API server last took its Lease
+    std::optional<SteadyTime> azure_back_at = {};  ///< its way to Azure is whole again then
+    std::optional<SteadyTime> back_at = {};        ///< when the kubelet starts it again
+    SteadyTime renewed{};                          ///< when the API server last took its Lease
 };
 
 class ReplicatedWorld : public World {
@@ -65,8 +68,16 @@ public:
     std::vector<Departed> departed;  ///< every write to Azure, by whoever
 
 private:
+    struct UnderWay {
+        std::string replica;
+        std::string nsg;
+    };
+    void note_departure(const std::string& name, const http::Request& request);
     void check_step();
     void tend();
+
+    /// Writes that Azure has not answered yet, by request id.
+    std::map<std::string, UnderWay> under_way_;
 };
 
 /// Account, policy and two replicas, of which one leads; the policy is Ready.

@@ -205,7 +205,7 @@ support::Fate Swarm::decide(const http::Request& request) {
     if (site.azure()) {
         monitor.disturb_azure(kind->heals_in);
     } else {
-        monitor.disturb_kube(kind->heals_in);
+        monitor.disturb_kube(kind->heals_in, site.call);
     }
     kind->hit(injector, request, fate);
     return fate;

@@ -76,6 +76,8 @@ struct World {
     void start_operator();
     std::unique_ptr<Operator> make_operator(http::Network& way, const std::string& identity = {});
     void crash() { process.reset(); }
+    /// Who acts: the only process, or the one of several that leads; nullptr: nobody.
+    const Operator* acting() const { return who_acts ? who_acts() : process.get(); }
 
     // Time.
     void run_for(std::chrono::nanoseconds span) {
@@ -156,7 +158,8 @@ struct World {
     std::function<support::Fate(const http::Request&)> fate = {};
     /// Told when a server has answered the operator, before the answer travels back.
     std::function<void(const http::Request&, const http::Response&)> after_reply = {};
-    Witness* witness = nullptr;  ///< outlives its place here
+    std::function<const Operator*()> who_acts = {};  ///< where there are several
+    Witness* witness = nullptr;                      ///< outlives its place here
     /// How far the API server's clock is ahead of everybody else's.
     seconds api_clock_ahead{0};
     std::string azure_token;

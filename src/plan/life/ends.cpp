@@ -273,7 +273,11 @@ std::optional<Ending> ending(const View& view, Timestamp now) {
 }
 
 bool is_under_repair(const RecordedRule& rule) {
-    return rule.repairs > 0 && !rule.writes.empty() && rule.writes.back().outcome != "Succeeded";
+    if (rule.repairs == 0) return false;
+    const auto last = std::find_if(rule.writes.rbegin(), rule.writes.rend(), [](const auto& write) {
+        return write.effect == WriteEffect::opens;
+    });
+    return last != rule.writes.rend() && last->outcome != "Succeeded";
 }
 
 bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,

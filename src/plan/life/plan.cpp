@@ -177,6 +177,22 @@ bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claim
     });
 }
 
+/// An earlier process may have begun an opening and died before it could say so.
+bool may_hide_a_write(const View& view) { return !view.record->opened_at && !view.followed; }
+
+/// Lists that write, so that no later process has to assume it again. It must have been the first
+/// rule of the grant, on some NSG of its ways, and begun by then.
+RecordedRule hidden_write(const View& view, Timestamp begun) {
+    const AccessRecord& record = *view.record;
+    const NsgId& nsg = record.rules.empty() ? view.lanes.front().nsg : record.rules.front().nsg;
+    return {.nsg = nsg,
+            .name = RuleName::of(view.owner, record.grant_uid, 0).text(),
+            .writes = {{.client_request_id = "not known: begun by an earlier process",
+                        .effect = WriteEffect::opens,
+                        .started = std::min(begun, last_start(record)),
+                        .outcome = "Unknown"}}};
+}
+
 Plan plan_owed(const View& view, Timestamp now) {
     const AccessRecord& record = *view.record;
     const Wanted needs = wanted(view);
@@ -188,6 +204,9 @@ Plan plan_owed(const View& view, Timestamp now) {
     const bool proven = view.proof.open == Truth::yes || planted("trust-the-write");
     if (!record.opened_at && proven && is_in_place(view, plan.claims)) {
         RecordChange change = rules_seen(view);
+        // That it is open says nothing of what an earlier process may have begun besides.
+        if (may_hide_a_write(view) && !view.lanes.empty())
+            change.rules.push_back(hidden_write(view, now));
         change.opening_at = record.decided_at;
         change.opened_at = now;
         change.end = std::min(end, end_when_open(record, now));
@@ -205,22 +224,6 @@ Plan plan_owed(const View& view, Timestamp now) {
 }
 
 // ---- when it is over
-
-/// An earlier process may have begun an opening and died before it could say so.
-bool may_hide_a_write(const View& view) { return !view.record->opened_at && !view.followed; }
-
-/// Lists that write, so that no later process has to assume it again. It must have been the first
-/// rule of the grant, on some NSG of its ways.
-RecordedRule hidden_write(const View& view) {
-    const AccessRecord& record = *view.record;
-    const NsgId& nsg = record.rules.empty() ? view.lanes.front().nsg : record.rules.front().nsg;
-    return {.nsg = nsg,
-            .name = RuleName::of(view.owner, record.grant_uid, 0).text(),
-            .writes = {{.client_request_id = "not known: begun by an earlier process",
-                        .effect = WriteEffect::opens,
-                        .started = last_start(record),
-                        .outcome = "Unknown"}}};
-}
 
 /// Whether the read proves the closing, and what may still land can be written down.
 bool is_proven_closed(const View& view, Timestamp now) {
@@ -241,7 +244,7 @@ UpdateRecord closing_of(const View& view, const Ending& over, Timestamp now) {
         change.rules.push_back(std::move(rule));
     }
     if (may_hide_a_write(view) && !(view.lanes.empty() && record.rules.empty()))
-        change.rules.push_back(hidden_write(view));
+        change.rules.push_back(hidden_write(view, last_start(record)));
     return {std::move(change), "grant.closed",
             fmt::format("{}; {}", over.reason, view.proof.sentence)};
 }

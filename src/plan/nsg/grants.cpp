@@ -244,7 +244,9 @@ private:
         if (where.empty()) return keep(slot, std::move(rule));
         const WriteEffect effect = effect_of(slot.observed, &rule);
         Cause cause = cause_of(slot, reasons::drifted, "drifted in " + where);
-        if (claim_.may_open || effect == WriteEffect::closes) {
+        if (effect == WriteEffect::closes && draft_.in.only_removals) {
+            draft_.remove(*slot.observed, std::move(cause));
+        } else if (claim_.may_open || effect == WriteEffect::closes) {
             if (!is_placeable(slot, rule)) return RuleState::unplaceable;
             draft_.put(std::move(rule), slot.observed, std::move(cause));
         } else if (slot.observed->access == Access::allow && !covers(rule, *slot.observed)) {

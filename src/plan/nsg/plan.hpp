@@ -89,6 +89,9 @@ struct Inputs {
     /// what that write does. No second step for them, but a due closing passes an opening.
     std::map<std::string, WriteEffect> in_flight = {};
     bool delete_locked = false;  ///< a delete lock or denyAction: tombstones instead of removals
+    /// What is written cannot be recorded first: an opening that somebody widened goes, instead of
+    /// being written anew.
+    bool only_removals = false;
     std::vector<std::string> close_overdue_of = {};  ///< other owners whose overdue rules we close
     Bands bands = {};
     Owner owner;

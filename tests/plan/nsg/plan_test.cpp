@@ -127,6 +127,14 @@ TEST_CASE("while nothing may open, drift that lets in others is still taken back
     CHECK(told(nsg::plan(inputs(&narrower, {alice}))).empty());
 }
 
+TEST_CASE("where a write cannot be recorded first, drift that lets in others goes as a whole") {
+    const GrantClaim alice = grant("alice").recorded(opening(), 0, 200);
+    const NsgState wider = read_of("nsg-web", {rule_of(alice, 0, 200, opening("198.51.100.0/24"))});
+    Inputs in = inputs(&wider, {alice});
+    in.only_removals = true;
+    CHECK(told(nsg::plan(in)) == Lines{"remove closes (drifted)"});
+}
+
 TEST_CASE("a priority that moved inside our band is left alone while the rule still proves") {
     const GrantClaim alice = grant("alice").recorded(opening(), 0, 200);
     const NsgState renumbered = read_of("nsg-web", {rule_of(alice, 0, 230)});
