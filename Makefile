@@ -18,7 +18,7 @@ demo: programs  ## the whole loop in front of your eyes, in under a minute once 
 test: deps-test build sanitized  ## every test, also under the sanitizers; what CI runs
 	ctest --test-dir build -j $(JOBS) --output-on-failure --no-tests=error
 
-sim:  ## fault plans and seeds (one: PLAN=… or SEED=…; all plans: STRIDE=1; SEEDS=… FIRST_SEED=…)
+sim:  ## fault plans (one: PLAN=…; all: STRIDE=1); seeds instead: SEEDS=… FIRST_SEED=…, one: SEED=…
 	tests/tools/deps.sh test
 	cmake --preset release -DSALLYPORT_TESTS=ON
 	cmake --build build -j $(JOBS) --target sim_tests

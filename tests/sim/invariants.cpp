@@ -14,13 +14,14 @@ using namespace std::chrono_literals;
 
 std::optional<Timestamp> History::end_of(const SeenGrant& grant) const {
     if (grant.record.is_null()) return std::nullopt;
-    const auto time = [&](const char* where) {
-        const json::json_pointer pointer(where);
-        return parse_rfc3339(grant.record.value(pointer, std::string()));
-    };
+    static const json::json_pointer places[] = {json::json_pointer("/spec/latestEnd"),
+                                                json::json_pointer("/status/end"),
+                                                json::json_pointer("/spec/request/notAfter")};
     std::optional<Timestamp> end;
-    for (const char* where : {"/spec/latestEnd", "/status/end", "/spec/request/notAfter"}) {
-        if (const auto at = time(where)) end = std::min(end.value_or(*at), *at);
+    for (const json::json_pointer& place : places) {
+        if (!grant.record.contains(place)) continue;
+        const auto at = parse_rfc3339(grant.record.at(place).get_ref<const std::string&>());
+        if (at) end = std::min(end.value_or(*at), *at);
     }
     return end;
 }

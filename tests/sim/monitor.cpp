@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "model/mark.hpp"
+#include "sim/faults.hpp"
 #include "sim/scenes.hpp"
 
 namespace sallyport::sim {
@@ -18,8 +19,9 @@ constexpr auto look_pause = 100ms;
 constexpr auto idle_look_pause = 1000ms;
 /// An operation of azure-sim ends within that, or its rule says that it has not.
 constexpr auto after_a_write = 3s;
-/// A process lists what there is in its first moments, and lists again what it did not get.
-constexpr auto starting = 60s;
+/// What a process has to get once before it can close anything, by `call_class`; no other call.
+const std::set<std::string> closing_needs = {"kube:LIST:accessrecords", "kube:LIST:cloudaccounts",
+                                             "kube:GET:secrets"};
 constexpr std::size_t timeline_max = 400;
 constexpr std::size_t told_max = 90;
 constexpr std::size_t complaints_max = 10;
@@ -107,12 +109,9 @@ void Monitor::disturb_azure(std::chrono::seconds span) {
 void Monitor::disturb_kube(std::chrono::seconds span, const std::string& call) {
     const SteadyTime now = world_.time.loop.steady_now();
     history_.kube_heals = std::max(history_.kube_heals, now + span);
-    const bool starts = world_.acting() != process_ || !history_.running_since ||
-                        now < *history_.running_since + starting;
-    // Nothing else keeps a start from closing what has come due.
-    static const std::set<std::string> needed = {"kube:LIST:accessrecords",
-                                                 "kube:LIST:cloudaccounts", "kube:GET:secrets"};
-    if (starts && needed.contains(call))
+    // Until a process has got what it needs for closing, it cannot close.
+    const bool got = world_.acting() == process_ && got_.contains(call);
+    if (closing_needs.contains(call) && !got)
         history_.start_heals = std::max(history_.start_heals, now + span);
 }
 
@@ -132,6 +131,11 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     if (now >= minute_began_ + 60s) history_.writes_of_minute = 0, minute_began_ = now;
     if (writes && !event && !lease) ++history_.writes_of_minute, last_write_ = now;
     const bool arrives = fate.way == support::Fate::Way::delivered && !fate.instead;
+    if (!writes && arrives && !fate.change && got_.size() < closing_needs.size()) {
+        if (world_.acting() != process_) look();
+        if (const std::string call = call_class(request); closing_needs.contains(call))
+            got_.insert(call);
+    }
     if (writes && !arrives) note("sent      " + short_call(request) + "  (disturbed)");
     if (request.origin != azure_origin || !writes || !is_rule_path(request.target)) return;
     auto opening = opening_of(request);
@@ -240,6 +244,7 @@ const History& Monitor::look() {
     history_.clock_apart = clock_apart ? clock_apart() : 0s;
     if (world_.acting() != process_) {
         process_ = world_.acting();
+        got_.clear();
         history_.running_since.reset();
         if (process_) history_.running_since = history_.steady;
         note(process_ ? "a process starts" : "no process acts");

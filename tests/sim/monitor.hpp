@@ -87,6 +87,7 @@ private:
     SteadyTime minute_began_{};
     std::uint64_t trace_ = 0xcbf29ce484222325;
     const Operator* process_ = nullptr;
+    std::set<std::string> got_;  ///< by this process, of what closing needs
     std::map<std::string, int> created_;
     std::map<std::string, int> removed_;
 };

@@ -15,7 +15,7 @@ using namespace sallyport::sim;
 namespace {
 
 #ifdef NDEBUG
-constexpr std::uint64_t usual_seeds = 400;
+constexpr std::uint64_t usual_seeds = 2000;
 #else
 constexpr std::uint64_t usual_seeds = 8;
 #endif

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Fault plans and random seeds in simulated time, as `make sim` runs them.
 
-Without arguments: the plans and seeds of `make test`. Shares them out to as many processes as there
-are processors, tells every violation as it is found, and sums up. Ends with 1 after a violation.
+Without arguments: the corpus, the plans of leadership, the fault plans of `make test`, and a crash
+at one call in ten. Shares them out to as many processes as there are processors, tells every
+violation as it is found, and sums up. Ends with 1 after a violation.
 """
 import argparse
 import concurrent.futures
@@ -14,6 +15,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHUNK = 500  # seeds of one process
+CRASH_EVERY = 10  # of all calls of a script, one in so many is a crash
 
 
 def options():
@@ -35,7 +37,8 @@ def case(name, **environment):
 def work(chosen, binary):
     """What is to be run: test cases, each with its environment; long ones first."""
     if chosen.plan:
-        return [case("fault plans*", SALLYPORT_PLAN=chosen.plan)]
+        kind = "leadership plans*" if chosen.plan.startswith("S7/") else "fault plans*"
+        return [case(kind, SALLYPORT_PLAN=chosen.plan)]
     if chosen.seed:
         return [case("seeds*1 of 4*", SALLYPORT_SEED=chosen.seed)]
     if chosen.seeds:
@@ -43,12 +46,18 @@ def work(chosen, binary):
         return [case("seeds*1 of 4*", SALLYPORT_FIRST_SEED=first,
                      SALLYPORT_SEEDS=min(CHUNK, last - first))
                 for first in range(chosen.first_seed, last, CHUNK)]
-    listed = subprocess.run([binary, "--list-test-cases", "--test-case=fault plans*"],
+    plans = [case(name, SALLYPORT_PLANS_STRIDE=chosen.stride)
+             for name in named(binary, "fault plans") + named(binary, "leadership plans")]
+    every = CRASH_EVERY if chosen.stride != 1 else 1
+    crashes = [case(name, SALLYPORT_CRASH_EVERY=every) for name in named(binary, "*wherever")]
+    return [case("corpus*")] + plans + crashes
+
+
+def named(binary, head):
+    """The names of the test cases that begin so."""
+    listed = subprocess.run([binary, "--list-test-cases", "--test-case=" + head + "*"],
                             capture_output=True, text=True, check=True).stdout
-    plans = [line for line in listed.splitlines() if line.startswith("fault plans")]
-    seeds = [case("seeds*%d of 4*" % n) for n in range(1, 5)] if not chosen.stride else []
-    plans = [case(name, SALLYPORT_PLANS_STRIDE=chosen.stride) for name in plans]
-    return [case("corpus*")] + seeds + plans
+    return [line for line in listed.splitlines() if head.strip("*") in line]
 
 
 def run(binary, job):
@@ -68,6 +77,7 @@ class Summary:
         text = ended.stdout + ended.stderr
         for counts in re.findall(r"plans ran((?: S\d \d+)*)", text):
             self.plans += sum(int(n) for n in re.findall(r"S\d (\d+)", counts))
+        self.plans += sum(int(n) for n in re.findall(r": (\d+) runs, \d+ of them with", text))
         for seeds, hours in re.findall(r"(\d+) seeds, ([\d.]+) simulated hours", text):
             self.seeds += int(seeds)
             self.hours += float(hours)

@@ -163,6 +163,8 @@ struct World {
     /// How far the API server's clock is ahead of everybody else's.
     seconds api_clock_ahead{0};
     std::string azure_token;
+    /// Of grants, as they were read since the API server's last write; scripts ask all the time.
+    std::map<std::string, std::string> phases_read;
 };
 
 }  // namespace sallyport::sim
