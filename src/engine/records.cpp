@@ -16,6 +16,8 @@ bool is_newer(const std::string& a, const std::string& b) {
 
 constexpr int conflicts_max = 5;
 constexpr std::size_t deferred_max = 16;
+/// Who waits some seconds for a change has it tried again so long.
+constexpr std::chrono::seconds tries_for{4};
 
 }  // namespace
 
@@ -87,7 +89,13 @@ Task<Result<void>> Records::update_within(std::string name, Change change,
 }
 
 Task<void> Records::update_for(std::shared_ptr<Waiting> waiting, std::string name, Change change) {
-    waiting->result = co_await update(std::move(name), std::move(change));
+    const SteadyTime last_try = services_.clock.steady_now() + tries_for;
+    for (;;) {
+        Change again = change;
+        waiting->result = co_await update(name, std::move(again));
+        if (waiting->result || services_.clock.steady_now() >= last_try) break;
+        co_await services_.clock.sleep_for(std::chrono::milliseconds(500));
+    }
     waiting->done.set();
 }
 
