@@ -126,11 +126,11 @@ public:
         : PlainStream(std::ios_base::in), body_(std::move(body)), may_rewind_(may_rewind) {}
 
     bool can_seek() const override { return may_rewind_; }
-    pos_type getpos(std::ios_base::openmode) const override { return static_cast<pos_type>(at_); }
+    pos_type getpos(std::ios_base::openmode) const override { return place(); }
     pos_type seekpos(pos_type to, std::ios_base::openmode) override {
         if (!may_rewind_) return static_cast<pos_type>(traits::eof());
         at_ = std::min(body_.size(), static_cast<std::size_t>(static_cast<off_type>(to)));
-        return static_cast<pos_type>(at_);
+        return place();
     }
     pos_type seekoff(off_type by, std::ios_base::seekdir from,
                      std::ios_base::openmode mode) override {
@@ -155,6 +155,8 @@ protected:
     }
 
 private:
+    pos_type place() const { return static_cast<pos_type>(static_cast<off_type>(at_)); }
+
     const std::string body_;
     const bool may_rewind_;
     std::size_t at_ = 0;
