@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
@@ -62,18 +63,24 @@ Result<void> sync_directory_of(const std::string& path) {
     return {};
 }
 
-Result<std::string> read_now(const std::string& path) {
+Result<FileEnd> read_end_now(const std::string& path, std::size_t at_most) {
     const Descriptor file(path, O_RDONLY);
     if (!file) return failure("read", path, errno);
-    std::string text;
-    for (;;) {
-        char buffer[64 * 1024];
-        const ssize_t size = ::read(*file, buffer, sizeof buffer);
-        if (size < 0 && errno == EINTR) continue;
-        if (size < 0) return failure("read", path, errno);
-        if (size == 0) return text;
-        text.append(buffer, static_cast<std::size_t>(size));
+    const off_t size = lseek(*file, 0, SEEK_END);
+    if (size < 0) return failure("read", path, errno);
+    FileEnd end{.file_size = static_cast<std::size_t>(size)};
+    end.bytes.resize(std::min(at_most, end.file_size));
+    std::size_t filled = 0;
+    while (filled < end.bytes.size()) {
+        const std::size_t at = end.file_size - end.bytes.size() + filled;
+        const ssize_t got = pread(*file, end.bytes.data() + filled, end.bytes.size() - filled,
+                                  static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return failure("read", path, errno);
+        if (got == 0) return unavailable(fmt::format("read {}: it became shorter meanwhile", path));
+        filled += static_cast<std::size_t>(got);
     }
+    return end;
 }
 
 Result<void> append_now(const std::string& path, const std::string& bytes) {
@@ -168,9 +175,9 @@ void DiskFiles::run() {
     }
 }
 
-Task<Result<std::string>> DiskFiles::read(std::string path) {
-    OneShot<Result<std::string>> shot(loop_);
-    hand_over([path, done = shot.replier()] { done.reply(read_now(path)); });
+Task<Result<FileEnd>> DiskFiles::read_end(std::string path, std::size_t at_most) {
+    OneShot<Result<FileEnd>> shot(loop_);
+    hand_over([path, at_most, done = shot.replier()] { done.reply(read_end_now(path, at_most)); });
     co_return co_await shot.answer();
 }
 

@@ -25,7 +25,7 @@ public:
     DiskFiles& operator=(const DiskFiles&) = delete;
     ~DiskFiles() override;
 
-    Task<Result<std::string>> read(std::string path) override;
+    Task<Result<FileEnd>> read_end(std::string path, std::size_t at_most) override;
     Task<Result<void>> append(std::string path, std::string bytes) override;
     Task<Result<void>> replace(std::string path, std::string bytes) override;
     Task<Result<void>> truncate(std::string path, std::size_t size) override;

@@ -59,8 +59,9 @@ Result<JournalEntry> parse_line(std::string_view line) {
     return entry;
 }
 
-Result<JournalText> verify(std::string_view text) {
+Result<JournalText> verify(std::string_view text, bool begins) {
     JournalText found;
+    bool follows = begins;
     std::string_view rest = text;
     for (std::size_t line_end = rest.find('\n'); line_end != rest.npos;
          line_end = rest.find('\n')) {
@@ -71,10 +72,12 @@ Result<JournalText> verify(std::string_view text) {
         if (!entry) {
             return std::move(entry).error().context(fmt::format("after entry {}", found.tail.seq));
         }
-        if (entry->seq != found.tail.seq + 1 || entry->prev_hash != found.tail.hash) {
+        const bool linked = entry->seq == found.tail.seq + 1 && entry->prev_hash == found.tail.hash;
+        if (follows && !linked) {
             return invalid(
                 fmt::format("entry {} does not follow entry {}", entry->seq, found.tail.seq));
         }
+        follows = true;
         found.tail = *std::move(entry);
         found.valid_size = text.size() - rest.size();
     }
@@ -100,20 +103,28 @@ Task<Result<void>> FileJournal::append(std::string account, std::vector<JournalE
 }
 
 Task<Result<JournalEntry>> FileJournal::tail(std::string account) {
-    Result<std::string> text = co_await files_.read(path(account));
-    if (!text && text.error().kind == ErrorKind::not_found) co_return JournalEntry{};
-    if (!text) co_return std::move(text).error();
-    const std::size_t size = text->size();
+    Result<FileEnd> end = co_await files_.read_end(path(account), read_max);
+    if (!end && end.error().kind == ErrorKind::not_found) co_return JournalEntry{};
+    if (!end) co_return std::move(end).error();
+    const bool whole = end->bytes.size() == end->file_size;
+    // The first line of an end was cut somewhere.
+    const std::size_t first = whole ? 0 : end->bytes.find('\n') + 1;
+    const std::size_t before = end->file_size - end->bytes.size() + first;
     const auto verified = std::make_shared<Result<JournalText>>(JournalText{});
-    std::function<void()> work = [verified, text = *std::move(text)] { *verified = verify(text); };
+    std::function<void()> work = [verified, whole, text = end->bytes.substr(first)] {
+        *verified = verify(text, whole);
+    };
     co_await background_.run(std::move(work));
     Result<JournalText>& found = *verified;
+    if (found && found->tail.seq == 0 && !whole)
+        found = invalid(fmt::format("no whole entry in its last {} KiB", read_max / 1024));
     if (!found) co_return std::move(found).error().context(path(account));
-    if (found->valid_size < size) {
+    const std::size_t valid = before + found->valid_size;
+    if (valid < end->file_size) {
         log_.warn(
             "journal.torn_tail",
-            {{"account", account}, {"bytes", static_cast<std::int64_t>(size - found->valid_size)}});
-        Result<void> cut = co_await files_.truncate(path(account), found->valid_size);
+            {{"account", account}, {"bytes", static_cast<std::int64_t>(end->file_size - valid)}});
+        Result<void> cut = co_await files_.truncate(path(account), valid);
         if (!cut) co_return std::move(cut).error().context("cut a torn tail");
     }
     co_return found->tail;

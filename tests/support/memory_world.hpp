@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <random>
@@ -18,10 +19,12 @@ namespace sallyport::support {
 /// write fail, as a full disk does.
 class MemoryFiles final : public Files {
 public:
-    Task<Result<std::string>> read(std::string path) override {
+    Task<Result<FileEnd>> read_end(std::string path, std::size_t at_most) override {
         const auto it = files.find(path);
         if (it == files.end()) co_return not_found(path + " does not exist");
-        co_return it->second;
+        const std::string& whole = it->second;
+        co_return FileEnd{whole.substr(whole.size() - std::min(at_most, whole.size())),
+                          whole.size()};
     }
     Task<Result<void>> append(std::string path, std::string bytes) override {
         if (refuse) co_return full();

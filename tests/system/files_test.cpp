@@ -16,7 +16,8 @@ struct Disk {
     system::DiskFiles files{world.loop};
     std::string path = at.path() + "/journal";
 
-    std::string text() { return world.finish(files.read(path)).value(); }
+    static constexpr std::size_t all = 1UL << 20;
+    std::string text() { return world.finish(files.read_end(path, all)).value().bytes; }
 };
 
 Task<void> append_and_count(Files& files, std::string path, std::string bytes, int& done) {
@@ -30,6 +31,16 @@ Task<void> wait_for(Loop& loop, int& done, int count) {
 }
 
 }  // namespace
+
+TEST_CASE("of a long file the end alone can be read, with the size of the whole") {
+    Disk disk;
+    CHECK(disk.world.finish(disk.files.append(disk.path, std::string(5000, 'a') + "end\n")));
+
+    const auto end = disk.world.finish(disk.files.read_end(disk.path, 6));
+
+    CHECK(end.value().bytes == "aaend\n");
+    CHECK(end.value().file_size == 5004);
+}
 
 TEST_CASE("what was appended is read back, and only its owner may read the file") {
     Disk disk;
@@ -85,7 +96,7 @@ TEST_CASE("what was handed over is written, also when nobody waits for it any mo
         }
     }
     Disk disk;
-    CHECK(disk.world.finish(disk.files.read(path)).value() == "kept");
+    CHECK(disk.world.finish(disk.files.read_end(path, Disk::all)).value().bytes == "kept");
 }
 
 TEST_CASE("each failure has a kind that names the reaction, and says what was attempted on what") {
@@ -94,12 +105,13 @@ TEST_CASE("each failure has a kind that names the reaction, and says what was at
         REQUIRE_FALSE(result.has_value());
         return result.error().kind;
     };
-    const auto missing = disk.world.finish(disk.files.read(disk.path));
+    const auto missing = disk.world.finish(disk.files.read_end(disk.path, Disk::all));
     CHECK(kind(missing) == ErrorKind::not_found);
     CHECK(missing.error().message == "read " + disk.path + ": no such file or directory");
     CHECK(kind(disk.world.finish(disk.files.append(disk.at.path() + "/no/where", "x"))) ==
           ErrorKind::not_found);
-    CHECK(kind(disk.world.finish(disk.files.read(disk.at.path()))) == ErrorKind::unavailable);
+    CHECK(kind(disk.world.finish(disk.files.read_end(disk.at.path(), Disk::all))) ==
+          ErrorKind::unavailable);
 
     // The device that is always full.
     const auto full = disk.world.finish(disk.files.append("/dev/full", "x"));

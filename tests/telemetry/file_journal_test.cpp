@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "support/memory_world.hpp"
+#include "support/simulated_time.hpp"
+
 using namespace sallyport;
 using namespace sallyport::telemetry;
 
@@ -81,4 +84,79 @@ TEST_CASE("a changed, dropped or re-ordered entry is named") {
     auto swapped = chain(4);
     std::swap(swapped[1], swapped[2]);
     CHECK_FALSE(verify(text_of(swapped)));
+}
+
+namespace {
+
+/// A journal in memory that has grown beyond what is read of it.
+struct LongJournal {
+    static constexpr std::size_t read_max = FileJournal::read_max;
+
+    support::SimulatedWorld world{*parse_rfc3339("2026-11-21T09:00:00Z")};
+    support::MemoryFiles files;
+    support::KeptLog log;
+    FileJournal journal{files, world.background, log, "journal"};
+    std::vector<JournalEntry> entries = chain(2000);
+    std::string& text = files.files["journal/prod.jsonl"];
+
+    LongJournal() { text = text_of(entries); }
+    Result<JournalEntry> tail() {
+        Result<JournalEntry> found = JournalEntry{};
+        world.scope.start(take(found));
+        world.loop.run_ready();
+        return found;
+    }
+
+private:
+    Task<void> take(Result<JournalEntry>& found) { found = co_await journal.tail("prod"); }
+};
+
+}  // namespace
+
+TEST_CASE("of a long journal the end alone is read, and its newest entry found") {
+    LongJournal journal;
+    REQUIRE(journal.text.size() > 2 * LongJournal::read_max);
+    journal.text[100] ^= 1;  // what lies before is not looked at
+
+    const auto tail = journal.tail();
+
+    REQUIRE(tail);
+    CHECK(*tail == journal.entries.back());
+}
+
+TEST_CASE("the torn tail of a long journal is cut off and nothing else") {
+    LongJournal journal;
+    const std::string whole = journal.text;
+    journal.text += whole.substr(whole.size() - 200, 150);
+
+    const auto tail = journal.tail();
+
+    REQUIRE(tail);
+    CHECK(*tail == journal.entries.back());
+    CHECK(journal.text == whole);
+}
+
+TEST_CASE("an entry that was changed at the end of a long journal is named, and nothing is cut") {
+    LongJournal journal;
+    const std::string changed = [&] {
+        std::string text = journal.text;
+        text[text.size() - 5000] ^= 1;
+        return text;
+    }();
+    journal.text = changed;
+
+    CHECK_FALSE(journal.tail());
+    CHECK(journal.text == changed);
+}
+
+TEST_CASE("an end without any entry is refused, and nothing is cut") {
+    LongJournal journal;
+    journal.text += std::string(LongJournal::read_max + 1, '\0');
+    const std::string torn = journal.text;
+
+    const auto tail = journal.tail();
+
+    REQUIRE_FALSE(tail);
+    CHECK(tail.error().message.find("no whole entry in its last 256 KiB") != std::string::npos);
+    CHECK(journal.text == torn);
 }
