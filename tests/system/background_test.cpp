@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <future>
 #include <stdexcept>
 
 #include "support/real_world.hpp"
@@ -29,6 +30,11 @@ Task<void> throwing(Background& background, std::string& caught) {
     } catch (const std::runtime_error& problem) {
         caught = problem.what();
     }
+}
+
+Task<void> wait_for(Background& background, std::shared_future<void> gate) {
+    std::function<void()> work = [gate] { gate.wait(); };
+    co_await background.run(std::move(work));
 }
 
 Task<void> tell_thread(Background& background, std::thread::id& id) {
@@ -73,9 +79,12 @@ TEST_CASE("what was handed over runs also when nobody awaits it any more") {
     {
         system::Threads threads(world.loop, 1);
         Scope scope(world.loop, [](std::exception_ptr) {});
+        std::promise<void> gate;  // until it opens, the only thread gets no further
+        scope.start(wait_for(threads, gate.get_future().share()));
         for (int i = 0; i < 5; ++i) scope.start(count_up(threads, count, resumed));
         world.loop.run_ready();
         scope.cancel_all();
+        gate.set_value();
     }
     world.loop.run_ready();
 
