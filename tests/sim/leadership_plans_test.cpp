@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/azure.hpp"
 #include "sim/monitor.hpp"
 #include "sim/replicas.hpp"
 #include "sim/scenes.hpp"
@@ -400,9 +401,12 @@ void run_plans_of(Moment moment) {
     const std::map<std::string, int> created = undisturbed.monitor.created();
     const char* only = std::getenv("SALLYPORT_PLAN");
     int plans = 0;
+    // One in eight where they are slow; each moment begins with others.
+    std::size_t turn = at_full_size ? 0 : static_cast<std::size_t>(moment);
     for (const Scenario& scenario : scenarios()) {
         const std::string name = fmt::format("S7/{}/{}", scenario.name, name_of(moment));
-        if (only && *only && name != only) continue;
+        const bool chosen = only && *only ? name == only : at_full_size || turn++ % 8 == 0;
+        if (!chosen) continue;
         ++plans;
         LeadershipRun run(&scenario, moment);
         if (scenario.name == "two-versions")
