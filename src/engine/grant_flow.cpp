@@ -367,7 +367,8 @@ Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
         // uid's.
         Result<std::optional<AccessRecord>> there = co_await services_.store.read_record(name);
         if (!there) co_return std::move(there).error();
-        co_return Result<void>();
+        if (*there) co_return Result<void>();
+        // Nobody was: refused for another reason, such as a quota that moves at the same time.
     }
     if (!stored) co_return std::move(stored).error().context("create the record");
     deadlines_.set(uid, life::end_of(*stored));
