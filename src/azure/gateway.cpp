@@ -223,6 +223,8 @@ Task<Result<NsgState>> ArmGateway::read(NsgId nsg) {
     const SteadyTime sent = world_.clock.steady_now();
     ArmClient::Call call{.target = nsg_target(nsg)};
     const Result<http::Response> answer = co_await client_.send(std::move(call));
+    if (!answer && answer.error().kind == ErrorKind::not_found && planted("nsg-404-for-rule-404"))
+        co_return NsgState{.id = nsg, .read_sent = sent};
     if (!answer) co_return Error(answer.error()).context(what);
     Result<NsgState> state = codec::decode_nsg(answer->body);
     if (!state) co_return std::move(state).error().context(what);

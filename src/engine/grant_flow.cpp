@@ -68,7 +68,7 @@ void Engine::observe(const std::string& uid, GrantEntry& entry, Observed& out) {
     life::View& view = out.view;
     view.grant_known = store.synced(Kind::grant) && !store.undecodable({Kind::grant, entry.key});
     const AccessGrant* grant = store.grant(entry.key);
-    if (grant && grant->meta.uid == uid) view.asked.grant = grant;
+    if (grant && (grant->meta.uid == uid || planted("name-for-uid"))) view.asked.grant = grant;
     if (view.asked.grant && !std::exchange(entry.status_seen, true)) {
         if (auto told = store.grant_status(entry.key, uid)) {
             entry.published = *std::move(told);

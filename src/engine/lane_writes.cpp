@@ -36,7 +36,9 @@ bool Lane::still_wanted(const nsg::Step& step) const {
     if (claim == grants_.end()) return false;
     // What stands there wider may be narrowed also while nothing may open.
     if (step.effect == WriteEffect::opens && !claim->second.may_open) return false;
-    if (services_.clock.now() >= claim->second.end) return false;
+    const Timestamp now = services_.clock.now();
+    if (planted("greater-at-end") ? now > claim->second.end : now >= claim->second.end)
+        return false;
     return std::ranges::any_of(claim->second.wanted, [&](const nsg::RuleContent& content) {
         return nsg::content_key(content) == step.content;
     });

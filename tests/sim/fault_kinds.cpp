@@ -238,7 +238,8 @@ std::vector<FaultKind> azure_kinds() {
         {"S4", "locked", azure_write, locked, pause + 300s},
         {"S4", "unauthorised", azure_arm, unauthorised},
         {"S4", "parent-gone", azure_not_poll, parent_gone, pause + 60s},
-        {"S4", "operation-gone", azure_poll, poll_gone},
+        // What cannot be followed any more may be asked for once more, while Azure is at it.
+        {"S4", "operation-gone", azure_poll, poll_gone, pause, false, false, 1},
         {"S4", "refused", azure, refused},
         {"S4", "timed-out", azure, swallowed, pause + timeout},
         {"S4", "reply-lost", azure, reply_lost, pause, false, false, 1},

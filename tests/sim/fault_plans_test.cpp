@@ -69,13 +69,18 @@ TEST_CASE("fault plans: somebody takes a rule away") { run_plans("taken-away"); 
 TEST_CASE("fault plans: Git applies an ended grant again") { run_plans("reapplied"); }
 TEST_CASE("fault plans: a grant is made again under its name") { run_plans("recreated"); }
 TEST_CASE("fault plans: a grant's hold is torn out") { run_plans("torn-out"); }
+TEST_CASE("fault plans: a grant's hold is torn off before anybody hears of its deletion") {
+    run_plans("torn-off");
+}
+TEST_CASE("fault plans: a grant ends while another opens slowly") { run_plans("overlapping"); }
 TEST_CASE("fault plans: a policy is narrowed") { run_plans("narrowed"); }
 
 TEST_CASE("every workload has its case") {
     const std::set<std::string> known = {
         "lockdown",       "expires",       "deleted",   "revoked",      "deleted-early",
         "policy-deleted", "both-families", "coalesced", "two-machines", "widened",
-        "taken-away",     "reapplied",     "recreated", "torn-out",     "narrowed"};
+        "taken-away",     "reapplied",     "recreated", "torn-out",     "torn-off",
+        "overlapping",    "narrowed"};
     for (const Workload& workload : all_workloads()) CHECK(known.contains(workload.name));
     CHECK(known.size() == all_workloads().size());
 }

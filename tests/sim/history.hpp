@@ -81,6 +81,7 @@ struct History {
     std::map<std::string, SteadyTime> removals_sent = {};  ///< by `nsg/name`, the operator's newest
     std::map<std::string, SteadyTime> puts_sent = {};      ///< the same of what writes
     std::size_t writes_of_minute = 0;                      ///< the operator's, Events apart
+    std::string stale_write = {};  ///< on a version older than one of its own; empty: none
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
     SteadyTime others_wrote{};  ///< somebody else changed a rule

@@ -402,6 +402,7 @@ const std::vector<Invariant>& invariants() {
         {.id = "I9", .title = "released after proof", .after_step = released_after_proof},
         {.id = "I10", .title = "audit first", .at_landing = audit_first},
         {.id = "I11", .title = "writes are few", .after_step = writes_are_few},
+        {.id = "I11", .title = "own writes are known", .after_step = own_writes_are_known},
         {.id = "I15", .title = "uids decide", .at_opening = uids_decide},
         {.id = "I16", .title = "nothing leaks", .after_step = nothing_leaks},
         {.id = "I17", .title = "fails closed", .at_opening = fails_closed},

@@ -11,6 +11,9 @@ namespace {
 /// Four grants that open and end at once take a third of it.
 constexpr std::size_t writes_a_minute_max = 240;
 
+/// By watches that work, and what is to be looked up for it.
+constexpr auto heard_within = 1500ms;
+
 }  // namespace
 
 /// I11, in trouble as well: who is refused asks again later, not at once.
@@ -19,22 +22,35 @@ Complaint writes_are_few(const History& h) {
     return fmt::format("{} writes within a minute", h.writes_of_minute);
 }
 
-/// I7 and I1. A closing waits for nothing: when all is well it leaves as its time comes.
+/// I11. What a process has written, and was answered, no watch that lags undoes for it.
+Complaint own_writes_are_known(const History& h) {
+    return h.stale_write.empty() ? std::nullopt : std::optional(h.stale_write);
+}
+
+/// When the removal of its rules is to leave; nullopt: not yet.
+std::optional<SteadyTime> closing_due(const History& h, const SeenGrant& grant) {
+    if (grant.over) return *grant.over + heard_within;
+    const auto end = h.end_of(grant);
+    if (!end || h.now < *end) return std::nullopt;
+    // Wall clocks show whole seconds; those of the worlds begin with one.
+    return std::chrono::floor<std::chrono::seconds>(h.steady) - (h.now - *end);
+}
+
+/// I7 and I1. A closing waits for nothing: when all is well it leaves as its time comes, or as it
+/// is heard that the grant was ended before.
 Complaint closings_leave_at_once(const History& h) {
     const SteadyTime well =
         std::max({h.azure_heals, h.kube_heals, h.others_wrote, h.clock_set}) + 60s;
     if (h.steady < well || !h.running_since || h.clock_apart != 0s) return std::nullopt;
     for (const auto& [path, rule] : h.rules) {
-        const SeenGrant* grant = h.grant(rule.uid);
-        const auto end = rule.allows && grant && !grant->over ? h.end_of(*grant) : std::nullopt;
-        if (!end || h.now < *end) continue;
-        // Wall clocks show whole seconds; those of the worlds begin with one.
-        const SteadyTime due = std::chrono::floor<std::chrono::seconds>(h.steady) - (h.now - *end);
+        const SeenGrant* grant = rule.allows ? h.grant(rule.uid) : nullptr;
+        const auto due = grant ? closing_due(h, *grant) : std::nullopt;
+        if (!due) continue;
         const auto sent = h.removals_sent.find(path);
-        if (sent != h.removals_sent.end() && sent->second >= due - 60s) continue;
-        if (h.steady - std::max({due, rule.since, *h.running_since + 10s}) < 500ms) continue;
-        return fmt::format("the end of {} came {} ago, and its removal has not left", path,
-                           std::chrono::duration<double>(h.steady - due).count());
+        if (sent != h.removals_sent.end() && sent->second >= *due - 60s) continue;
+        if (h.steady - std::max({*due, rule.since, *h.running_since + 10s}) < 500ms) continue;
+        return fmt::format("the end of {} came {} s ago, and its removal has not left", path,
+                           std::chrono::duration<double>(h.steady - *due).count());
     }
     return std::nullopt;
 }

@@ -119,6 +119,8 @@ const Break breaks[] = {
          s.opening.uid = "another";
      }},
     {"closings leave at once", "its end came a second ago", [](Seen& s) { end_it(s, 1s); }},
+    {"closings leave at once", "deleted 3 s ago",
+     [](Seen& s) { s.grant().over = s.history.steady - 3s; }},
     {"owed access stays", "cut off", [](Seen& s) { s.grant().cut_since = s.history.steady - 1ms; }},
     {"owed access stays", "cut off by somebody 93 s ago",
      [](Seen& s) {
@@ -130,6 +132,8 @@ const Break breaks[] = {
     {"audit first", "no journal", [](Seen& s) { s.history.journal.clear(); }},
     {"audit first", "the head lags", [](Seen& s) { s.history.head_seq = 1; }},
     {"writes are few", "ten a second", [](Seen& s) { s.history.writes_of_minute = 601; }},
+    {"own writes are known", "an older version is written on",
+     [](Seen& s) { s.history.stale_write = "PATCH on 11, and 12 was its own"; }},
     {"uids decide", "the record is another's",
      [](Seen& s) { s.record()["spec"]["grant"]["uid"] = "another"; }},
     {"uids decide", "another object has the name",

@@ -127,12 +127,13 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     const bool event = request.target.find("/events") != std::string::npos;
     add_to_trace(request.method + request.target + request.body);
     const SteadyTime now = world_.time.loop.steady_now();
+    if (world_.acting() != process_) look();
+    own_writes_.sent(request, fate, now);
     const bool lease = request.target.find("/leases") != std::string::npos;
     if (now >= minute_began_ + 60s) history_.writes_of_minute = 0, minute_began_ = now;
     if (writes && !event && !lease) ++history_.writes_of_minute, last_write_ = now;
     const bool arrives = fate.way == support::Fate::Way::delivered && !fate.instead;
     if (!writes && arrives && !fate.change && got_.size() < closing_needs.size()) {
-        if (world_.acting() != process_) look();
         if (const std::string call = call_class(request); closing_needs.contains(call))
             got_.insert(call);
     }
@@ -173,6 +174,8 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
         }
         return;
     }
+    own_writes_.answered(request, response,
+                         world_.time.loop.steady_now() + world_.network.latency / 2);
     moved(request);
     const bool is_routine = request.target.find("/events") != std::string::npos ||
                             request.target.find("/leases") != std::string::npos;
@@ -242,9 +245,11 @@ const History& Monitor::look() {
     history_.now = world_.now();
     history_.overdue_metric = world_.metrics.value("sallyport_overdue_grants");
     history_.clock_apart = clock_apart ? clock_apart() : 0s;
+    history_.stale_write = own_writes_.stale();
     if (world_.acting() != process_) {
         process_ = world_.acting();
         got_.clear();
+        own_writes_.forget();
         history_.running_since.reset();
         if (process_) history_.running_since = history_.steady;
         note(process_ ? "a process starts" : "no process acts");

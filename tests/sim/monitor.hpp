@@ -8,6 +8,7 @@
 
 #include "sim/history.hpp"
 #include "sim/invariants.hpp"
+#include "sim/own_writes.hpp"
 #include "sim/world.hpp"
 
 namespace sallyport::sim {
@@ -88,6 +89,7 @@ private:
     std::uint64_t trace_ = 0xcbf29ce484222325;
     const Operator* process_ = nullptr;
     std::set<std::string> got_;  ///< by this process, of what closing needs
+    OwnWrites own_writes_;
     std::map<std::string, int> created_;
     std::map<std::string, int> removed_;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <regex>
 
+#include "sim/monitor.hpp"
+
 namespace sallyport::sim {
 
 using namespace std::chrono_literals;
@@ -39,6 +41,12 @@ Timestamp open_grant(World& world, const std::string& name, const std::string& d
     REQUIRE_TOLD(world, world.run_until([&] { return world.phase(name) == "Open"; }, 30s));
     const json status = world.grant(name).at("status");
     return *parse_rfc3339(status.at("expirationTime").get<std::string>());
+}
+
+void tear_off(World& world, const std::string& grant) {
+    world.request("controller", "PATCH", grant_path(grant), R"({"metadata":{"finalizers":null}})",
+                  "application/merge-patch+json");
+    world.request("admin", "DELETE", grant_path(grant));
 }
 
 void patch(World& world, const std::string& path, const json& change) {
@@ -144,6 +152,10 @@ void check_clean(World& world, const std::string& foreign) {
     CHECK_TOLD(world, world.log.errors == 0);
     CHECK(world.time.bugs == 0);
     CHECK(world.network.handler_failures == 0);
+}
+
+void check_no_complaint(Monitor& monitor) {
+    CHECK_MESSAGE(monitor.complaints().empty(), monitor.told());
 }
 
 void cut_off(World& world, const std::string& origin) {

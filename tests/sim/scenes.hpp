@@ -15,6 +15,8 @@
 /// Scenes that many tests begin with, and questions that many end with.
 namespace sallyport::sim {
 
+class Monitor;
+
 /// The source that grants of these tests name.
 inline constexpr const char* alice_at = "198.51.100.7";
 
@@ -27,6 +29,9 @@ void start_ready(World& world, const json& policy_changes = json::object());
 Timestamp open_grant(World& world, const std::string& name, const std::string& duration = "10m");
 /// Alice asks; the API server must take it.
 void ask(World& world, const json& grant);
+/// Its hold is torn off with the operator's own token, and it is deleted: it goes at once, and
+/// nobody is asked. Where it is not there, nothing happens.
+void tear_off(World& world, const std::string& grant);
 /// A merge patch by admin, which must be taken.
 void patch(World& world, const std::string& path, const json& change);
 
@@ -52,6 +57,9 @@ std::size_t count_calls(const World& world, std::size_t from, const std::string&
 void check_reasons(World& world);
 /// That, no bug, no error in the log, foreign rules as they were.
 void check_clean(World& world, const std::string& foreign);
+
+/// All that is promised of every moment was kept.
+void check_no_complaint(Monitor& monitor);
 
 /// The operator's calls to one origin fail at once, as if nobody listened there.
 void cut_off(World& world, const std::string& origin);

@@ -65,6 +65,7 @@ Swarm::Swarm(std::uint64_t seed, const Schedule* only)
     plan_faults();
     plan_users();
     plan_outsiders();
+    plan_tearings();
     std::ranges::stable_sort(events_, {}, &Event::at);
     for (std::size_t i = 0; i < events_.size(); ++i) events_[i].number = i;
     planned_ = events_;
@@ -165,6 +166,20 @@ void Swarm::plan_outsiders() {
             add(some_time(0.1, 0.9), "somebody removes a rule",
                 [on_some_rule, which] { on_some_rule(true, which); });
     }
+}
+
+/// By a die of its own: what a seed met with before there were tearings, it still meets with.
+void Swarm::plan_tearings() {
+    std::mt19937_64 die(world.seed + 0x70e);
+    if (die() % 5 > 0) return;
+    const std::string name = fmt::format("g{}", die() % 2);
+    const auto span = std::chrono::duration_cast<std::chrono::milliseconds>(troubled_).count();
+    const SteadyTime at =
+        began_ + std::chrono::milliseconds(die() % static_cast<std::uint64_t>(span));
+    add(at, "tears off " + name, [this, name] { tear_off(world, name); });
+    if (die() % 2 > 0) return;
+    const json again = World::a_grant(name, "1h");
+    add(at, "makes " + name + " again", [this, again] { world.create_as("alice", again); });
 }
 
 void Swarm::plan_faults() {

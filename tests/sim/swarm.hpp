@@ -69,6 +69,7 @@ private:
     void plan_users();
     void plan_outsiders();
     void plan_faults();
+    void plan_tearings();
     void add(SteadyTime at, std::string name, std::function<void()> act);
     support::Fate decide(const http::Request& request);
     const FaultKind* drawn(const Site& site);

@@ -9,7 +9,6 @@ using namespace std::chrono_literals;
 // in and does not stand, has another one's name.
 namespace {
 
-void check_well(Monitor& monitor) { CHECK_MESSAGE(monitor.complaints().empty(), monitor.told()); }
 void put_on_both(World& world, const std::string& name, const json& rule) {
     for (const char* nsg : {"nsg-subnet", "nsg-web01"}) put_rule(world, nsg, name, rule);
 }
@@ -35,7 +34,7 @@ TEST_CASE("a grant whose rules stand behind somebody's deny is not called opened
     REQUIRE(denied);
     CHECK_FALSE(world.reaches(alice_at, "web01"));
     CHECK_FALSE(record_of(world, "a").contains("/status/openedAt"_json_pointer));
-    check_well(monitor);
+    check_no_complaint(monitor);
 }
 
 TEST_CASE("a grant that somebody else's rules let in is not called opened before its own stand") {
@@ -57,7 +56,7 @@ TEST_CASE("a grant that somebody else's rules let in is not called opened before
     held_up = false;
     REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "Open"; }, 90s));
     CHECK(world.our_rules().size() == 2);
-    check_well(monitor);
+    check_no_complaint(monitor);
 }
 
 TEST_CASE("what a lockdown excepts is not cut while it is written") {
@@ -118,5 +117,5 @@ TEST_CASE("a rule that cannot be removed yet keeps its number") {
     }
     const auto both = [&] { return world.phase("b") == "Open" && world.phase("c") == "Open"; };
     REQUIRE_TOLD(world, world.run_until(both, 40s));
-    check_well(monitor);
+    check_no_complaint(monitor);
 }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "sim/scenes.hpp"
@@ -144,6 +145,40 @@ Workload torn_out() {
             .is_done = is_gone(),
             .opens = false};  // who removes the rule that is taken away, is a race
 }
+/// The object is gone before anybody could be asked: what it opened has only its record.
+Workload torn_off() {
+    const auto is_closed = [](World& world) {
+        return std::ranges::all_of(world.records(), [](const json& record) {
+            return record.contains("/status/closedAt"_json_pointer);
+        });
+    };
+    return {.name = "torn-off",
+            .acts = {{"alice asks", policy_is_ready, asks("1h")},
+                     {"its hold is torn off, and it is deleted", has_opened(),
+                      [](World& world) { tear_off(world, "a"); }}},
+            .is_done = both(is_gone(), is_closed)};
+}
+/// Azure takes seconds for each write, and the end of one comes while another's opening is on its
+/// way.
+Workload overlapping() {
+    const auto asks_for_b = [](World& world) {
+        const json status = world.grant("a").value("status", json::object());
+        const auto end = parse_rfc3339(status.value("expirationTime", ""));
+        json grant = World::a_grant("b", "1h");
+        grant["spec"]["network"]["sources"] = {"198.51.100.9/32"};
+        if (end && *end > world.now() + std::chrono::seconds(2))
+            grant["spec"]["notBefore"] = format_rfc3339(*end - std::chrono::seconds(1));
+        ask(world, grant);
+    };
+    return {
+        .name = "overlapping",
+        .acts = {{"alice asks for a", policy_is_ready, asks(outlasts_faults)},
+                 {"alice asks for b, from just before the end of a", has_opened("a"), asks_for_b},
+                 {"b is deleted", both(has_ended("a"), has_opened("b")), removes("b")},
+                 {"a is deleted", is_gone("b"), removes("a")}},
+        .is_done = is_gone("a"),
+        .estate = World::small_estate() + "behaviour: {operationTime: 2500ms}\n"};
+}
 Workload narrowed() {
     const auto narrow = [](World& world) {
         patch(world, policy_path,
@@ -265,6 +300,8 @@ const std::vector<Workload>& all_workloads() {
                                               reapplied(),
                                               recreated(),
                                               torn_out(),
+                                              torn_off(),
+                                              overlapping(),
                                               narrowed()};
     return all;
 }

@@ -75,6 +75,8 @@ public:
 
     std::chrono::milliseconds latency{2};  ///< there and back
     std::chrono::milliseconds stream_tick{1000};
+    /// Bytes of a stream take so much longer, one piece after the other: a watch that lags.
+    std::chrono::milliseconds stream_lag{0};
     std::size_t sent = 0;      ///< requests handed over so far
     int handler_failures = 0;  ///< exceptions that left a handler
     std::size_t streams_open = 0;
@@ -190,7 +192,8 @@ public:
             ended_ = chunk.ended;
             if (!chunk.bytes.empty()) {
                 last_bytes_ = network_.loop_.steady_now();
-                co_await network_.loop_.sleep_until(last_bytes_ + network_.latency / 2);
+                co_await network_.loop_.sleep_until(last_bytes_ + network_.latency / 2 +
+                                                    network_.stream_lag);
                 co_return hand_over(std::move(chunk.bytes));
             }
             if (ended_) co_return std::string();

@@ -58,7 +58,10 @@ public:
 
 private:
     /// The mark backs the record up: the earlier of the two ends it.
-    bool is_due() const { return std::min(claim_.end, claim_.latest_end) <= draft_.in.now; }
+    bool is_due() const {
+        const Timestamp end = std::min(claim_.end, claim_.latest_end);
+        return planted("greater-at-end") ? end < draft_.in.now : end <= draft_.in.now;
+    }
     bool is_closing() const { return is_due() || (claim_.wanted_known && claim_.wanted.empty()); }
 
     /// n goes with the content: as recorded, else as a rule shows it, else the lowest that no
