@@ -210,6 +210,38 @@ TEST_CASE("what leaves less open than there is, is told from what leaves more") 
     CHECK_FALSE(lets_in_all_of(seen.rule(), asked_for));
 }
 
+TEST_CASE("a write on an older version than its writer was told of is seen, and no other") {
+    const auto at = [](int milliseconds) {
+        return SteadyTime(std::chrono::milliseconds(milliseconds));
+    };
+    const auto patch_on = [](const std::string& version) {
+        return http::Request{.method = "PATCH",
+                             .origin = kube_origin,
+                             .target = grant_path("a") + "/status",
+                             .body = R"({"metadata":{"resourceVersion":")" + version + "\"}}"};
+    };
+    const auto told = [](const std::string& version, const std::string& more = "") {
+        return http::Response{
+            .status = 200,
+            .body = R"({"metadata":{)" + more + R"("resourceVersion":")" + version + "\"}}"};
+    };
+    const auto stale_after = [&](const support::Fate& fate, const http::Response& answer,
+                                 const std::string& then, int when) {
+        OwnWrites own;
+        own.sent(patch_on("9"), fate, at(0));
+        own.answered(patch_on("9"), answer, at(2));
+        own.sent(patch_on(then), {}, at(when));
+        return !own.stale().empty();
+    };
+    CHECK(stale_after({}, told("10"), "9", 2));
+    CHECK_FALSE(stale_after({}, told("10"), "10", 2));
+    CHECK_FALSE(stale_after({}, told("10"), "11", 2));
+    CHECK_FALSE(stale_after({}, told("10"), "9", 1));  // the answer is on its way
+    CHECK_FALSE(stale_after({.way = support::Fate::Way::lost_reply}, told("10"), "9", 2));
+    CHECK_FALSE(stale_after({}, {.status = 409}, "9", 2));
+    CHECK_FALSE(stale_after({}, told("10", R"("deletionTimestamp":"x",)"), "9", 2));
+}
+
 TEST_CASE("a monitor sees by itself what nobody told it of") {
     World world;
     Monitor monitor(world);
