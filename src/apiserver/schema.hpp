@@ -65,7 +65,8 @@ Result<Schema> read_schema(const nlohmann::json& source, const TwinLookup& twins
 /// Puts defaults where members are missing, or null where a default exists.
 void apply_defaults(const Schema& schema, nlohmann::json& value);
 
-/// Removes members that the schema does not know; their paths are added to `unknown`.
+/// Removes members that the schema does not know; their paths are added to `unknown`. A null that
+/// no default takes the place of goes as well, and is not told: nothing here is nullable.
 void prune(const Schema& schema, nlohmann::json& value, const std::string& path,
            std::vector<std::string>& unknown);
 

@@ -310,6 +310,13 @@ void prune(const Schema& schema, Json& value, const std::string& path,
     for (auto member = value.begin(); member != value.end();) {
         const std::string place = joined(path, member.key());
         if (const Schema* child = schema_of_member(schema, member.key())) {
+            // In maps of metadata a null is a value to real servers.
+            const bool of_metadata =
+                !schema.properties.contains(member.key()) && path.starts_with("metadata");
+            if (member.value().is_null() && !child->default_value && !of_metadata) {
+                member = value.erase(member);
+                continue;
+            }
             prune(*child, member.value(), place, unknown);
             ++member;
         } else if (schema.preserve_unknown) {

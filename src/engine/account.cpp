@@ -326,6 +326,8 @@ Task<Result<void>> Account::sweep() {
         if (!done && !first) first = std::move(done).error();
     };
     note(co_await list_nsgs());
+    // Whoever may not sign in is not asked for the rest: four more refusals would lock sooner.
+    if (first && first->reason == "SignInRefused") co_return *std::move(first);
     note(co_await refresh<Nic>(nics_, &Gateway::list_nics));
     note(co_await refresh<VirtualNetwork>(networks_, &Gateway::list_networks));
     note(co_await refresh<VirtualMachine>(machines_, &Gateway::list_machines));

@@ -156,6 +156,9 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     if (!found) {
         const auto unread = services_.store.undecodable({Kind::account, {"", name}});
         if (!unread) co_return retire_account(name);
+        for (const auto& [uid, policy] : policies_) {
+            if (policy.account == name) policy_queue_.add(uid);
+        }
         // It is not absent: what it was goes on, and it is told what is wrong.
         AccountStatus status{.observed_generation = unread->generation,
                              .conditions = stalled_unread(*unread),

@@ -53,9 +53,14 @@ std::optional<access::Problem> Engine::nothing_opens(const Account* account) con
     if (!account) return std::nullopt;
     if (!account->problems().empty()) return account->problems().front();
     if (account->rival()) return account->rival();
-    if (const auto& trouble = account->trouble(); trouble && !account->swept()) {
-        return access::Problem{trouble->reason.empty() ? "AccountNotReady" : trouble->reason,
-                               trouble->message};
+    // The last good credential closes, and only that: what a new spec says is not known to work.
+    if (!account->current()) {
+        const auto& trouble = account->trouble();
+        const bool told = trouble && !trouble->reason.empty();
+        return access::Problem{told ? trouble->reason : "AccountNotReady",
+                               trouble ? trouble->message
+                                       : "the account's surfaces have not been read yet as its "
+                                         "spec says now"};
     }
     if (const auto& blocked = account->ledger().blocked()) {
         return access::Problem{"LedgerBlocked", *blocked};

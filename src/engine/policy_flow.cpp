@@ -56,6 +56,11 @@ void Engine::judge_standing(const std::string& uid, PolicyEntry& entry, const Ji
     if (account.swept()) topology = &account.topology();
     access::PolicyStanding standing = access::judge_policy(policy, account.account(), topology);
     const bool stands = standing.problems.empty();
+    if (const auto& trouble = account.trouble(); trouble && !account.current()) {
+        standing.not_ready = access::Problem{
+            "AccountNotReady", fmt::format("CloudAccount {} of spec.accountRef is not ready: {}",
+                                           policy.account, trouble->message)};
+    }
     if (account.rival()) standing.not_ready = account.rival();
     entry.standing = std::move(standing);
     if (!account.rival() && takes_lockdown_along(policy, entry.active_grants)) {
@@ -254,6 +259,15 @@ PolicyStatus Engine::describe(const std::string& uid, const PolicyEntry& entry,
         condition("Ready", stalled ? Truth::no : Truth::unknown, problem.reason, problem.message);
         condition(stalled ? "Stalled" : "Reconciling", Truth::yes, problem.reason, problem.message);
     };
+    const auto unread = services_.store.undecodable({Kind::account, {"", policy.account}});
+    if (unread) {
+        // It is there, and nothing opens through it: no account to look for, and not Ready.
+        rest("NotReady",
+             {"AccountInvalid", fmt::format("CloudAccount {} of spec.accountRef cannot be read: {}",
+                                            policy.account, unread->message)},
+             true);
+        return status;
+    }
     if (!account || !entry.standing) {
         rest("Pending",
              {"AccountNotFound",
@@ -394,7 +408,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     found->second.account = policy.account;
     found->second.looked = services_.clock.steady_now();
     Account* account = find_account(policy.account);
-    const Known<access::PolicyStanding> before = found->second.standing;
+    const Known<access::PolicyStanding> before = std::exchange(found->second.standing, {});
     std::vector<access::Problem> preflight;
     bool unsettled = is_unsettled(uid, account);
     if (account) {

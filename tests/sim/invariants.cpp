@@ -6,6 +6,8 @@
 
 #include "base/text.hpp"
 #include "model/address.hpp"
+#include "model/port.hpp"
+#include "sim/asked_access.hpp"
 #include "sim/invariants_calls.hpp"
 
 namespace sallyport::sim {
@@ -158,22 +160,27 @@ Complaint outside_the_grant(const History& h, const SeenGrant& grant, const std:
             });
         if (!inside) return wide("source", source);
     }
-    std::set<std::string> addresses;
-    for (const json& vm : spec.at("virtualMachines")) {
-        const auto own = h.addresses.find(vm.get<std::string>());
-        if (own != h.addresses.end()) addresses.insert(own->second.begin(), own->second.end());
-    }
+    const std::vector<AskedAccess> asked = asked_access(h, grant.object);
+    const auto asks = [&](const auto& matches) { return std::ranges::any_of(asked, matches); };
     for (const std::string& to :
          texts_of(rp, "destinationAddressPrefix", "destinationAddressPrefixes")) {
-        if (!addresses.contains(to.substr(0, to.find('/')))) return wide("destination", to);
+        const bool inside = asks([&](const AskedAccess& each) {
+            return h.addresses.at(each.vm).contains(to.substr(0, to.find('/')));
+        });
+        if (!inside) return wide("destination", to);
     }
-    std::set<std::string> ports;
-    for (const json& port : spec.at("ports"))
-        ports.insert(std::to_string(port.at("port").get<int>()));
     for (const std::string& port : texts_of(rp, "destinationPortRange", "destinationPortRanges")) {
-        if (!ports.contains(port)) return wide("port", port);
+        const auto range = PortRange::parse(port);
+        const bool inside = range && asks([&](const AskedAccess& each) {
+                                return each.first <= range->first() && range->last() <= each.last;
+                            });
+        if (!inside) return wide("port", port);
     }
-    if (rp.value("protocol", "") != "Tcp") return wide("protocol", rp.value("protocol", ""));
+    const std::string protocol = rp.value("protocol", "");
+    if (!asks([&](const AskedAccess& each) {
+            return each.protocol == (protocol == "*" ? "Any" : protocol) || each.protocol == "Any";
+        }))
+        return wide("protocol", protocol);
     if (rp.value("direction", "") != "Inbound") return wide("direction", rp.value("direction", ""));
     const int priority = rp.value("priority", 0);
     if (priority < 200 || priority > 899) return wide("priority", std::to_string(priority));

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "model/mark.hpp"
+#include "sim/asked_access.hpp"
 #include "sim/faults.hpp"
 #include "sim/scenes.hpp"
 
@@ -129,9 +130,10 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     const SteadyTime now = world_.time.loop.steady_now();
     if (world_.acting() != process_) look();
     own_writes_.sent(request, fate, now);
-    const bool lease = request.target.find("/leases") != std::string::npos;
+    const bool routine = request.target.find("/leases") != std::string::npos ||
+                         request.target.find("/oauth2/") != std::string::npos;  // signs in
     if (now >= minute_began_ + 60s) history_.writes_of_minute = 0, minute_began_ = now;
-    if (writes && !event && !lease) ++history_.writes_of_minute, last_write_ = now;
+    if (writes && !event && !routine) ++history_.writes_of_minute, last_write_ = now;
     const bool arrives = fate.way == support::Fate::Way::delivered && !fate.instead;
     if (!writes && arrives && !fate.change && got_.size() < closing_needs.size()) {
         if (const std::string call = call_class(request); closing_needs.contains(call))
@@ -346,12 +348,14 @@ void Monitor::see_rule(const std::string& nsg, const json& rule, std::set<std::s
     if (grant != history_.grants.end()) grant->second.had_rules = true;
 }
 
-bool Monitor::reaches(const std::string& source, const std::string& vm, int port) {
+bool Monitor::reaches(const std::string& source, const std::string& vm, int port,
+                      const std::string& protocol) {
     const http::Response answer =
         world_.cloud
             ->handle({.method = "GET",
-                      .target = fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol=Tcp",
-                                            percent_encoded(source), vm, port)},
+                      .target = fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol={}",
+                                            percent_encoded(source), vm, port,
+                                            protocol == "Udp" ? "Udp" : "Tcp")},
                      world_.now())
             .response;
     return answer.status == 200 && answer.body.find("\"reachable\":true") != std::string::npos;
@@ -359,14 +363,13 @@ bool Monitor::reaches(const std::string& source, const std::string& vm, int port
 
 void Monitor::see_reach() {
     for (auto& [uid, grant] : history_.grants) {
-        const json& spec = grant.object.at("spec").at("network");
-        bool all = true;
-        for (const json& source : spec.at("sources")) {
-            const std::string text = source;
-            const std::string address = text.substr(0, text.find('/'));
-            for (const json& vm : spec.at("virtualMachines")) {
-                for (const json& port : spec.at("ports"))
-                    all = all && reaches(address, vm, port.at("port"));
+        const std::vector<AskedAccess> asked = asked_access(history_, grant.object);
+        bool all = !asked.empty();
+        for (const AskedAccess& each : asked) {
+            for (const std::string& source : sources_for(history_, grant.object, each.vm)) {
+                const std::string address = source.substr(0, source.find('/'));
+                for (const int port : std::set<int>{each.first, each.last})
+                    all = all && reaches(address, each.vm, port, each.protocol);
             }
         }
         grant.reached = all;
@@ -380,7 +383,7 @@ void Monitor::see_reach() {
     history_.strangers_in.clear();
     for (const char* stranger : strangers) {
         for (const char* vm : {"web01", "web02"}) {
-            if (reaches(stranger, vm, 22))
+            if (reaches(stranger, vm, 22, "Tcp"))
                 history_.strangers_in.push_back(fmt::format("{} to {}", stranger, vm));
         }
     }

@@ -67,7 +67,8 @@ private:
     void see_ends();
     void moved(const http::Request& request);
     void see_reach();
-    bool reaches(const std::string& source, const std::string& vm, int port);
+    bool reaches(const std::string& source, const std::string& vm, int port,
+                 const std::string& protocol);
     void judge();
     void complain(const Invariant& invariant, const Complaint& complaint);
     void add_to_trace(const std::string& text);

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "sim/monitor.hpp"
+#include "sim/schema_verdict.hpp"
+#include "sim/schema_walk.hpp"
+
+/// Runs operations (S8): a converged world, what somebody writes into it, and what must be true of
+/// it then. Each gives what is wrong, or an empty text.
+namespace sallyport::sim {
+
+/// A world with what it begins with; watched by all invariants.
+struct OperatedWorld {
+    OperatedWorld(const json& account, const json& policy);
+    OperatedWorld(const OperatedWorld&) = delete;
+    OperatedWorld& operator=(const OperatedWorld&) = delete;
+
+    /// Until nothing has been written for more than a sweep, and what is in trouble has been so for
+    /// long enough to say it. False: it does not become quiet.
+    bool rest();
+    /// Alice asks for an hour, from an address of her own for each name.
+    void ask_for(const std::string& grant);
+    /// What can be compared: no times, no numbers within a band, no uids.
+    json outcome(const std::string& grant);
+    /// What went wrong beside that: an invariant, a bug, an error in the log, a status that does
+    /// not speak of what is there or has no reason.
+    std::string complaint();
+
+    World world;
+    Monitor monitor;
+};
+
+/// Of an object, by its kind and name.
+std::string path_of(const json& object);
+/// An hour for web01, port 22, from an address of its own for each name.
+json grant_of(const std::string& name);
+/// The object of a kind that operations change.
+json base_of(const std::string& kind);
+/// Written by admin, as kubectl replaces an object or as a tool patches it, by the operation's
+/// name.
+http::Response carry_in(World& world, const WalkedKind& kind, const Operation& operation);
+/// The spec that a server has to store, and whether it may be there in place of `old` (null: none).
+SchemaVerdict expected_verdict(const WalkedKind& kind, const Operation& operation, const json& old,
+                               json& object);
+/// The same for a grant that alice asks for.
+SchemaVerdict request_verdict(const WalkedKind& kind, const Operation& operation, json& object);
+/// Whether the answer says that, and names each place; empty: it does.
+std::string judge_answer(const http::Response& answer, const SchemaVerdict& verdict);
+
+/// What must come of an accepted change of an account or policy: `changed` is to be as `fresh`, and
+/// once it is taken back as one that was never changed.
+std::string run_change(const WalkedKind& kind, const Operation& operation, std::string& told);
+/// The same for a grant that is created as the operation says.
+std::string run_request(const WalkedKind& kind, const Operation& operation, std::string& told);
+
+/// What must stay as it was where nothing may change: all objects beside their heartbeat, and the
+/// cloud's rules.
+json everything_of(World& world);
+
+}  // namespace sallyport::sim

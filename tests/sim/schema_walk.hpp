@@ -1,0 +1,58 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+/// Operations walked from the CRDs of this tree (operators.md 4.2 and 4.5, S8): for every property
+/// of a kind's spec, what somebody may write there.
+namespace sallyport::sim {
+
+using nlohmann::json;
+
+/// A CRD as it is shipped.
+struct WalkedKind {
+    std::string kind;
+    std::string plural;
+    bool namespaced = true;
+    json schema;  ///< openAPIV3Schema of the version that is served
+};
+/// Of every file in crds/, in the order of their names.
+std::vector<WalkedKind> shipped_kinds_of_crds();
+
+/// `spec.network.ports[].port`: `[]` is any item of a list, `{}` any member of a map.
+struct Property {
+    std::string path;
+    json schema;
+};
+/// `spec` and all below it, in the schema's order.
+std::vector<Property> properties_of(const WalkedKind& kind);
+
+/// One thing that somebody may write.
+struct Operation {
+    std::string kind;
+    std::string path;
+    std::string value;  ///< its name: `minimum`
+    json manifest;      ///< the whole object, as it is written
+
+    /// `S8/JitPolicy.spec.network.ports[].maxDuration=minimum`
+    std::string name() const { return "S8/" + kind + "." + path + "=" + value; }
+};
+
+/// What was asked for by hand, and whether the walk had a use for it: a table that speaks of what
+/// is no longer in the schema is a mistake.
+struct WalkUses {
+    std::set<std::string> examples = {};
+    std::set<std::string> replaced = {};
+};
+
+/// Every value of every property, written into `base`. `uses`: what of the tables was needed.
+std::vector<Operation> operations_of(const WalkedKind& kind, const json& base, WalkUses& uses);
+/// `Kind.path` of all values that were given by hand, because they have to mean something.
+std::vector<std::string> example_paths();
+/// The same of members that take the place of others.
+std::vector<std::string> replacing_paths();
+
+}  // namespace sallyport::sim
