@@ -350,14 +350,11 @@ void Monitor::see_rule(const std::string& nsg, const json& rule, std::set<std::s
 
 bool Monitor::reaches(const std::string& source, const std::string& vm, int port,
                       const std::string& protocol) {
+    const std::string target =
+        fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol={}", percent_encoded(source), vm,
+                    port, protocol == "Udp" ? "Udp" : "Tcp");
     const http::Response answer =
-        world_.cloud
-            ->handle({.method = "GET",
-                      .target = fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol={}",
-                                            percent_encoded(source), vm, port,
-                                            protocol == "Udp" ? "Udp" : "Tcp")},
-                     world_.now())
-            .response;
+        world_.cloud->handle({.method = "GET", .target = target}, world_.now()).response;
     return answer.status == 200 && answer.body.find("\"reachable\":true") != std::string::npos;
 }
 

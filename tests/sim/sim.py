@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Fault plans and random seeds in simulated time, as `make sim` runs them.
 
-Without arguments: the corpus, the plans of leadership, the fault plans of `make test`, and a crash
-at one call in ten. Shares them out to as many processes as there are processors, tells every
-violation as it is found, and sums up. Ends with 1 after a violation.
+Without arguments: the corpus, the plans of leadership, the fault plans and operations of `make
+test`, and a crash at one call in ten. Shares them out to as many processes as there are processors,
+tells every violation as it is found, and sums up. Ends with 1 after a violation.
 """
 import argparse
 import concurrent.futures
@@ -37,7 +37,8 @@ def case(name, **environment):
 def work(chosen, binary):
     """What is to be run: test cases, each with its environment; long ones first."""
     if chosen.plan:
-        kind = "leadership plans*" if chosen.plan.startswith("S7/") else "fault plans*"
+        suite = {"S7": "leadership plans*", "S8": "operations*"}
+        kind = suite.get(chosen.plan.split("/")[0], "fault plans*")
         return [case(kind, SALLYPORT_PLAN=chosen.plan)]
     if chosen.seed:
         return [case("seeds*1 of 4*", SALLYPORT_SEED=chosen.seed)]
@@ -47,7 +48,8 @@ def work(chosen, binary):
                      SALLYPORT_SEEDS=min(CHUNK, last - first))
                 for first in range(chosen.first_seed, last, CHUNK)]
     plans = [case(name, SALLYPORT_PLANS_STRIDE=chosen.stride)
-             for name in named(binary, "fault plans") + named(binary, "leadership plans")]
+             for head in ("fault plans", "leadership plans", "operations:")
+             for name in named(binary, head)]
     every = CRASH_EVERY if chosen.stride != 1 else 1
     crashes = [case(name, SALLYPORT_CRASH_EVERY=every) for name in named(binary, "*wherever")]
     return [case("corpus*")] + plans + crashes
