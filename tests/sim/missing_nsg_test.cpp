@@ -68,3 +68,31 @@ TEST_CASE("a group that was taken off its machine and deleted closes what was op
     CHECK(world.our_rules().empty());
     CHECK(world.log.errors == 0);
 }
+
+TEST_CASE("a list of groups that fails does not say that there are none") {
+    World world;
+    start_ready(world);
+    open_grant(world, "a", "1h");
+    // No machine refers to it any more: that it is listed is all that tells of it.
+    take_off(world, "networkInterfaces/nic-web01");
+    world.fate = [](const http::Request& request) {
+        const bool removes = request.method == "DELETE" && is_about(request, "nsg-web01");
+        const bool reads = request.method == "GET" && request.origin == azure_origin &&
+                           request.target.find("/networkSecurityGroups") != std::string::npos &&
+                           request.target.find("nsg-subnet") == std::string::npos;
+        const bool hit = removes || reads;
+        return hit ? support::Fate{.instead = http::Response{.status = 503}} : support::Fate{};
+    };
+    world.request("admin", "DELETE", grant_path("a"));
+    for (int i = 0; i < 40; ++i) {
+        world.run_for(5s);
+        REQUIRE_TOLD(world, !world.grant("a").is_null());
+        REQUIRE_TOLD(world, !record_of(world, "a").contains("/status/closedAt"_json_pointer));
+    }
+    CHECK(world.our_rules().size() == 1);
+    world.fate = {};
+    // A removal without an answer may land a quarter of an hour later.
+    REQUIRE_TOLD(world, world.run_until([&] { return world.grant("a").is_null(); }, 20min));
+    CHECK(world.our_rules().empty());
+    CHECK(world.log.errors == 0);
+}
