@@ -119,6 +119,7 @@ std::string status_complaint(const json& object) {
 
 json grant_of(const std::string& name) {
     json manifest = World::a_grant(name, "1h");
+    manifest["spec"]["network"]["ports"][0]["protocol"] = "Tcp";  // whatever its policy says later
     manifest["spec"]["network"]["sources"] = {fmt::format("198.51.100.{}/32", 7 + (name[0] - 'a'))};
     return manifest;
 }
