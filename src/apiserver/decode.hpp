@@ -11,7 +11,7 @@
 namespace sallyport::apiserver {
 
 /// Largest request body, as API servers have it.
-inline constexpr std::size_t body_max = 3 * 1024 * 1024;
+inline constexpr std::size_t body_max = std::size_t{3} * 1024 * 1024;
 /// Deepest nesting of a body.
 inline constexpr int depth_max = 100;
 

@@ -121,9 +121,10 @@ std::string human_duration(seconds age) {
     if (hours < 48) return fmt::format("{}h", hours);
     const long long days = hours / 24;
     if (days < 8) return pair(days, "d", hours % 24, "h");
-    if (days < 365 * 2) return fmt::format("{}d", days);
-    if (days < 365 * 8) return pair(days / 365, "y", days % 365, "d");
-    return fmt::format("{}y", days / 365);
+    constexpr long long year = 365;
+    if (days < 2 * year) return fmt::format("{}d", days);
+    if (days < 8 * year) return pair(days / year, "y", days % year, "d");
+    return fmt::format("{}y", days / year);
 }
 
 std::string table_of(const ResourceType& type, std::span<const EntryPtr> entries, Timestamp now,

@@ -285,8 +285,9 @@ Outcome<Written> Writes::update(const WriteRequest& request, const EntryPtr& ent
             "the namespace of the provided object does not match the namespace sent on the "
             "request");
 
-    Json object = request.subresource == "status" ? old : std::move(candidate);
-    const Json& statuses = request.subresource == "status" ? candidate : old;
+    const bool of_status = request.subresource == "status";
+    Json object = of_status ? old : candidate;
+    const Json& statuses = of_status ? candidate : old;
     if (request.type.has_status) {
         object.erase("status");
         if (statuses.contains("status")) object["status"] = statuses.at("status");

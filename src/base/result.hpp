@@ -24,6 +24,7 @@ public:
         requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
                  !std::is_same_v<std::remove_cvref_t<U>, Error> &&
                  !std::is_same_v<std::remove_cvref_t<U>, Result>)
+    // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): its requirements leave those alone
     Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
 
     bool has_value() const { return state_.index() == 0; }

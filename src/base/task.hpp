@@ -36,20 +36,20 @@ public:
         template <class P>
         static void await_suspend(std::coroutine_handle<P> self) noexcept {
             PromiseBase& promise = self.promise();
-            if (!promise.starting_ && promise.continuation_) promise.continuation_.resume();
+            if (!promise.starting && promise.continuation) promise.continuation.resume();
         }
         static void await_resume() noexcept {}
     };
     static Final final_suspend() noexcept { return {}; }
 
-    void unhandled_exception() noexcept { failure_ = std::current_exception(); }
+    void unhandled_exception() noexcept { failure = std::current_exception(); }
     void rethrow_if_failed() const {
-        if (failure_) std::rethrow_exception(failure_);
+        if (failure) std::rethrow_exception(failure);
     }
 
-    std::coroutine_handle<> continuation_;
-    std::exception_ptr failure_;
-    bool starting_ = false;
+    std::coroutine_handle<> continuation;
+    std::exception_ptr failure;
+    bool starting = false;
 };
 
 template <class T>
@@ -106,11 +106,11 @@ public:
         bool await_ready() const noexcept { return frame_.done(); }
         bool await_suspend(std::coroutine_handle<> parent) {
             promise_type& promise = frame_.promise();
-            promise.continuation_ = parent;
-            promise.starting_ = true;
+            promise.continuation = parent;
+            promise.starting = true;
             frame_.resume();
             if (frame_.done()) return false;
-            promise.starting_ = false;
+            promise.starting = false;
             return true;
         }
         T await_resume() { return frame_.promise().take(); }

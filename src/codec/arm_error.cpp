@@ -66,7 +66,7 @@ std::string policy_assignment(const json& error, std::string_view message) {
     Problems ignored;
     const Field root(error, ignored);
     for (const Field& info : root["additionalInfo"].items(arm_list_max)) {
-        const std::string id = read_loose_text(info["info"]["policyAssignmentId"]);
+        std::string id = read_loose_text(info["info"]["policyAssignmentId"]);
         if (!id.empty()) return id;
     }
     return std::string(between(between(message, "\"policyAssignment\":{", "}"), "\"id\":\"", "\""));

@@ -248,7 +248,8 @@ Task<Result<void>> Account::list_nsgs() {
     for (NsgState& state : *listed) {
         state.read_sent = sent;
         listed_.insert(state.id);
-        lane(state.id).observe(std::move(state));
+        Lane& its = lane(state.id);
+        its.observe(std::move(state));
         if (++in_turn % 16 == 0) co_await services_.loop.yield();
     }
     co_return Result<void>();

@@ -164,8 +164,9 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
                              .conditions = stalled_unread(*unread),
                              .message = unread->message,
                              .owner = settings_.owner.text()};
-        co_await services_.store.publish_account(name, unread->uid, std::move(status));
-        co_return std::nullopt;
+        const Result<void> told =
+            co_await services_.store.publish_account(name, unread->uid, std::move(status));
+        co_return again_if_untold(told);
     }
     const CloudAccount spec = *found;
     auto it = accounts_.find(name);

@@ -341,6 +341,11 @@ std::vector<Condition> Engine::stalled_unread(const Undecodable& unread) {
     return {condition("Ready", Truth::no), condition("Stalled", Truth::yes)};
 }
 
+std::optional<milliseconds> Engine::again_if_untold(const Result<void>& told) {
+    if (told || told.error().kind == ErrorKind::not_found) return std::nullopt;
+    return 5s;
+}
+
 void Engine::on_policy_change(const ObjectKey& key) {
     const auto known = policy_uids_.find(key);
     if (known != policy_uids_.end()) policy_queue_.add(known->second);

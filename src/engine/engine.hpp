@@ -112,6 +112,8 @@ private:
     void nudge_policy(const std::string& uid, const PolicyEntry& entry);
     void note_undecodable(const ObjectRef& ref);
     static std::vector<Condition> stalled_unread(const Undecodable& unread);
+    /// When to look again at what could not be told; an object that has gone is not told anything.
+    static std::optional<std::chrono::milliseconds> again_if_untold(const Result<void>& told);
     /// Keep `grants_of_` in step: the only way to change what an entry says of its policy.
     void set_policy_uid(const std::string& uid, GrantEntry& entry, const std::string& policy_uid);
     void set_policy_name(const std::string& uid, GrantEntry& entry, const std::string& name);
@@ -160,6 +162,8 @@ private:
 
     // policy_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_policy(std::string uid);
+    Task<std::optional<std::chrono::milliseconds>> tell_unread_policy(ObjectKey key,
+                                                                      Undecodable unread);
     void forget_policy(const std::string& uid);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
     void judge_standing(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,

@@ -383,6 +383,17 @@ void Engine::forget_policy(const std::string& uid) {
     policies_.erase(found);
 }
 
+/// It is not absent: what it was goes on, and it is told what is wrong.
+Task<std::optional<milliseconds>> Engine::tell_unread_policy(ObjectKey key, Undecodable unread) {
+    PolicyStatus status{.observed_generation = unread.generation,
+                        .conditions = stalled_unread(unread),
+                        .phase = "Stalled",
+                        .message = unread.message};
+    const Result<void> told =
+        co_await services_.store.publish_policy(key, unread.uid, std::move(status));
+    co_return again_if_untold(told);
+}
+
 Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const auto found = policies_.find(uid);
     if (found == policies_.end()) co_return std::nullopt;
@@ -390,13 +401,7 @@ Task<std::optional<milliseconds>> Engine::look_at_policy(std::string uid) {
     const JitPolicy* stored = services_.store.policy(key);
     if (const auto unread = services_.store.undecodable({Kind::policy, key});
         unread && unread->uid == uid) {
-        // It is not absent: what it was goes on, and it is told what is wrong.
-        PolicyStatus status{.observed_generation = unread->generation,
-                            .conditions = stalled_unread(*unread),
-                            .phase = "Stalled",
-                            .message = unread->message};
-        co_await services_.store.publish_policy(key, uid, std::move(status));
-        co_return std::nullopt;
+        co_return co_await tell_unread_policy(key, *unread);
     }
     if (!stored || stored->meta.uid != uid) {
         forget_policy(uid);

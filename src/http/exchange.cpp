@@ -1,6 +1,7 @@
 // tidy: long because cpprestsdk is costly to compile and stays in this one file
 // An exception that no continuation looked at must not end the process with a trap; before pplx.
 #include <cstdio>
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the name that pplx looks for
 #define _REPORT_PPLTASK_UNOBSERVED_EXCEPTION() \
     static_cast<void>(std::fputs("http: a failed task was not looked at\n", stderr))
 
@@ -165,7 +166,7 @@ private:
 template <class T>
 streams::streambuf<uint8_t> buffer_of(std::shared_ptr<T> stream) {
     std::shared_ptr<streams::details::basic_streambuf<uint8_t>> base = std::move(stream);
-    return streams::streambuf<uint8_t>(std::move(base));
+    return streams::streambuf<uint8_t>(base);
 }
 
 // --- errors

@@ -1,5 +1,7 @@
 #include "simulator/switches.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
 
@@ -28,14 +30,14 @@ std::string read_bucket(const std::string& name, const Json& json, Bucket& bucke
     if (!json.is_object()) return "limits." + name + " is not {capacity, perSecond}";
     for (const auto& [key, value] : json.items()) {
         if (!value.is_number() || value.get<double>() < 0) {
-            return "limits." + name + "." + key + " is not a number from 0";
+            return fmt::format("limits.{}.{} is not a number from 0", name, key);
         }
         if (key == "capacity") {
             bucket.capacity = value.get<double>();
         } else if (key == "perSecond") {
             bucket.per_second = value.get<double>();
         } else {
-            return "limits." + name + "." + key + " is not known (capacity, perSecond)";
+            return fmt::format("limits.{}.{} is not known (capacity, perSecond)", name, key);
         }
     }
     return {};

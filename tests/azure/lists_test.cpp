@@ -182,7 +182,10 @@ TEST_CASE("decoding a long list lets other work in between its items") {
             count = nsgs ? nsgs->size() : 1;
         }
         static Task<void> count_turns(Loop& loop, const std::size_t& listed, int& turns) {
-            for (; listed == 0; ++turns) co_await loop.yield();
+            while (listed == 0) {
+                ++turns;
+                co_await loop.yield();
+            }
         }
         static Task<void> after(Loop& loop, SteadyTime due, const std::size_t& listed, int& turns) {
             co_await loop.sleep_until(due);

@@ -212,7 +212,7 @@ TEST_CASE("a machine is read with its tags and interfaces") {
                                               .dump());
     if (!machines) FAIL(machines.error().message);
     CHECK(machines->values.at(0).vm_id == "0b1f");
-    CHECK(machines->values.at(0).nics.at(0).text() == nic["id"]);
+    CHECK(machines->values.at(0).nics.at(0).text() == nic["id"].get<std::string>());
     CHECK(machines->values.at(0).tags.at("env") == "prod");
 }
 

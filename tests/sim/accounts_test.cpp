@@ -114,6 +114,33 @@ TEST_CASE("a policy or grant that cannot be read says so, also to a process that
     CHECK(condition(world.policy("web-ssh"), "Ready").at("status") == "True");
 }
 
+TEST_CASE("what cannot be read is told so again, if the first attempt to tell it failed") {
+    World world;
+    start_ready(world);
+    int refused = 0;
+    world.fate = [&](const http::Request& request) {
+        const bool status =
+            request.method == "PATCH" &&
+            (request.target.find("/jitpolicies/other/status") != std::string::npos ||
+             request.target.find("/cloudaccounts/prod/status") != std::string::npos);
+        if (!status || refused >= 4) return support::Fate{};
+        ++refused;
+        return support::Fate{.instead = http::Response{.status = 503}};
+    };
+    json policy = World::a_policy();
+    policy["metadata"]["name"] = "other";
+    policy["spec"]["network"]["ports"] = json::array({{{"port", "22-70000"}}});
+    world.apply(policy);
+    patch(world, std::string(accounts) + "prod",
+          {{"spec", {{"priorities", {{"lockdownAbove", {{"from", 400}, {"to", 999}}}}}}}});
+    world.run_for(1min);
+
+    REQUIRE(refused == 4);
+    CHECK_TOLD(world, condition(world.policy("other"), "Stalled").at("reason") == "SpecInvalid");
+    const json account = world.get(std::string(accounts) + "prod");
+    CHECK_TOLD(world, condition(account, "Ready").at("reason") == "SpecInvalid");
+}
+
 TEST_CASE("a beginning centuries ahead is looked at no more often than any other") {
     World world;
     start_ready(world);

@@ -90,7 +90,6 @@ private:
     const Scenario* scenario_;
     Moment moment_;
     bool strikes_now_ = false;  ///< the write that was waited for leaves in this turn
-    bool delays_ = false;
     std::optional<SteadyTime> struck_;
     bool healed_ = false;
     std::optional<SteadyTime> opened_;

@@ -445,7 +445,8 @@ void Monitor::see_grants(const json& items) {
         grant.object = object;
         grant.exists = true;
         const auto finalizers = meta.value("finalizers", json::array());
-        const bool held = std::ranges::find(finalizers, hold_finalizer) != finalizers.end();
+        const bool held = std::ranges::any_of(
+            finalizers, [](const json& one) { return one.get<std::string>() == hold_finalizer; });
         grant.released = grant.was_held && !held;
         grant.was_held = grant.was_held || held;
     }

@@ -17,8 +17,6 @@ constexpr const char* group = "/apis/sallyport.dev/v1alpha1/";
 constexpr auto quiet_for = 75s;            // a sweep and a quarter
 constexpr auto trouble_told_after = 6min;  // reads prove something for 3 minutes
 constexpr auto longest = 20min;
-/// The operator's writes after one change, Events apart: three NSG writes, their records, statuses.
-constexpr int writes_of_a_change_max = 60;
 
 json conditions_of(const json& object) {
     json all = json::object();

@@ -98,7 +98,7 @@ TEST_CASE("the same seed gives the same trace twice, and another seed another") 
 }
 
 TEST_CASE("what a seed met with, played again without a die, gives the same trace") {
-    for (const std::uint64_t seed : {3, 11, 29}) {
+    for (const std::uint64_t seed : {3U, 11U, 29U}) {
         Swarm first(seed);
         first.play();
         const Schedule all = first.happened();

@@ -20,7 +20,7 @@ TEST_CASE("a new network security group has the six default rules and no others"
     const Answer read = client.get(client.nsg);
     const json properties = read.body()["properties"];
 
-    CHECK(read.header("ETag") == read.body()["etag"]);
+    CHECK(read.header("ETag") == read.body()["etag"].get<std::string>());
     CHECK(properties["provisioningState"] == "Succeeded");
     CHECK(properties["securityRules"] == json::array());
     std::vector<std::string> names;

@@ -28,7 +28,7 @@ TEST_CASE("a new rule is Updating until its operation ends, and its ETag changes
     CHECK(nearly.body()["status"] == "InProgress");
     CHECK(ended.body() == json{{"status", "Succeeded"}});
     CHECK(later.body()["properties"]["provisioningState"] == "Succeeded");
-    CHECK(later.header("ETag") == later.body()["etag"]);
+    CHECK(later.header("ETag") == later.body()["etag"].get<std::string>());
     CHECK(made.body()["etag"] == early.body()["etag"]);
     CHECK(early.body()["etag"] != later.body()["etag"]);
 }

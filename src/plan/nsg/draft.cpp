@@ -93,7 +93,7 @@ void Draft::remove(const SecurityRule& rule, Cause cause) {
     // that was closed by us, and the end of a grant must not wait for the leave to open.
     if (cause.of == MarkKind::grant && effect == WriteEffect::opens) effect = WriteEffect::neutral;
     plan.steps.push_back({.kind = in.delete_locked ? StepKind::tombstone : StepKind::remove,
-                          .rule = in.delete_locked ? std::move(after) : rule,
+                          .rule = in.delete_locked ? after : rule,
                           .effect = effect,
                           .reason = dead ? reasons::tombstone : cause.reason,
                           .detail = std::move(cause.detail),

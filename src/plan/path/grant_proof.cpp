@@ -227,8 +227,7 @@ private:
             return fmt::format("not known: {} not read since the last write", listed(unread_));
         if (!problem_.empty()) return problem_;
         if (nsgs_.empty()) return "no network security group is on the way";
-        const std::string by =
-            fmt::format("proven by {}", reads_in_words(nsgs_, observed_, topology_));
+        std::string by = fmt::format("proven by {}", reads_in_words(nsgs_, observed_, topology_));
         if (blocked_by_.empty() || proof_.open == Truth::yes) return by;
         return fmt::format("blocked by {}; {}", listed(blocked_by_), by);
     }

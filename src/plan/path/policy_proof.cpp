@@ -137,7 +137,7 @@ private:
     /// Sources that must not get through: all of the family, or all but the virtual network and the
     /// load balancer.
     AddressSet counted_sources(const Way& way) const {
-        const AddressSet all = AddressSet::all(way.destination.family);
+        AddressSet all = AddressSet::all(way.destination.family);
         const bool any = question_.lockdown.mode == LockdownMode::none ||
                          question_.lockdown.against == LockdownAgainst::any;
         if (any) return all;

@@ -99,7 +99,8 @@ private:
                 if (chance(6)) s.policy_exists = false;
                 break;
             case 15:
-                s.policy.network.ports[0].max_duration = seconds{pauses[pick(3) + 4] * 3};
+                s.policy.network.ports[0].max_duration =
+                    seconds{pauses[static_cast<std::size_t>(pick(3) + 4)] * 3};
                 break;
             case 16: recreate(); break;
             case 17: s.records_known = chance(2); break;

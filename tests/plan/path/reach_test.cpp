@@ -79,8 +79,9 @@ std::vector<SecurityRule> random_rules(std::mt19937& random) {
             PortRange::of(static_cast<std::uint16_t>(first),
                           static_cast<std::uint16_t>(first + up_to(27 - first)))};
         if (up_to(2) > 0)
-            r.source.prefixes = {
-                Cidr::of(Address{Family::v4, Bits128(0xC6336400 + up_to(15))}, 28 + up_to(4))};
+            r.source.prefixes = {Cidr::of(
+                Address{Family::v4, Bits128(0xC6336400U + static_cast<unsigned>(up_to(15)))},
+                28 + up_to(4))};
         if (up_to(3) > 0)
             r.destination.prefixes = {cidr(up_to(1) == 0 ? "10.0.0.4/32" : "10.0.0.0/30")};
         out.push_back(r);
