@@ -135,7 +135,7 @@ Task<Result<Reflector::WatchEnd>> Reflector::watch_once() {
     target += "?watch=true&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(span.count());
     target += "&resourceVersion=" + percent_encoded(replica_.followed());
     Result<std::unique_ptr<http::ByteStream>> stream =
-        co_await client_.watch(std::move(target), span + idle_margin);
+        co_await client_.watch(std::move(target), idle_longest);
     if (!stream) co_return std::move(stream).error();
     co_return co_await read(**stream);
 }

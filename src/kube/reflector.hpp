@@ -27,18 +27,18 @@ struct World {
 /// Keeps one `Replica` equal to what the API server has, for as long as its task runs.
 ///
 /// Lists in pages of 500, then watches with bookmarks; a watch is asked to end after 300 to 600 s,
-/// so that many of them do not end together, and its idle limit lies 15 s above that, so that the
-/// server ends it first and a dead connection is found. After a clean end, a broken connection or a
-/// bad line it watches again from the last version it has seen: nothing is lost by that. It lists
-/// anew when the server says that the version is too old (410; at once), and when three watches in
-/// a row could not be made sense of. Failures are spaced by `Backoff`; it starts over once a watch
-/// has told something.
+/// so that many of them do not end together. API servers send a bookmark about once a minute: a
+/// connection that tells nothing for 90 s counts as dead, and is no loss where a server sends none.
+/// After a clean end, a broken or dead connection or a bad line it watches again from the last
+/// version it has seen: nothing is lost by that. It lists anew when the server says that the
+/// version is too old (410; at once), and when three watches in a row could not be made sense of.
+/// Failures are spaced by `Backoff`; it starts over once a watch has told something.
 class Reflector {
 public:
     static constexpr int page_limit = 500;
     static constexpr std::chrono::seconds watch_shortest{300};
     static constexpr std::chrono::seconds watch_longest{600};
-    static constexpr std::chrono::seconds idle_margin{15};
+    static constexpr std::chrono::seconds idle_longest{90};
 
     Reflector(World world, Client& client, Replica& replica)
         : world_(world), client_(client), replica_(replica) {}

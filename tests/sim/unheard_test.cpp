@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include "sim/faults.hpp"
 #include "sim/monitor.hpp"
 #include "sim/scenes.hpp"
@@ -100,6 +102,35 @@ TEST_CASE("a deletion that no watch told of is heard from the next list, and clo
     CHECK(told.size() == 5);
     world.run_for(5s);
     CHECK_TOLD(world, is_recorded_closed(world));
+    check_no_complaint(monitor);
+}
+
+TEST_CASE(
+    "a connection that died without a word is noticed within 90 s, and what it missed is heard") {
+    World world;
+    Monitor monitor(world);
+    start_ready(world);
+    open_grant(world, "a", "1h");
+
+    // given: the connections of now tell nothing any more; new ones would
+    std::set<std::string> dead;
+    bool dying = true;
+    world.network.is_silent = [&](const http::Request& watch) {
+        if (dying) dead.insert(watch.target);
+        return dead.contains(watch.target);
+    };
+    world.run_for(1s);
+    dying = false;
+    REQUIRE(dead.size() >= 5);
+
+    // when
+    monitor.disturb_kube(92s);
+    patch(world, grant_path("a"), {{"spec", {{"revoked", true}}}});
+
+    // then
+    REQUIRE_TOLD(world, world.run_until([&] { return no_rules(world); }, 95s));
+    world.run_for(5s);
+    CHECK_TOLD(world, world.phase("a") == "Revoked");
     check_no_complaint(monitor);
 }
 
