@@ -22,7 +22,7 @@ constexpr std::uint64_t usual_stride = 61;
 constexpr std::size_t refusals_stride = 1;
 #else
 constexpr std::uint64_t usual_stride = 300;
-constexpr std::size_t refusals_stride = 13;  // unoptimised code and sanitizers
+constexpr std::size_t refusals_stride = 60;  // unoptimised code and sanitizers
 #endif
 
 const WalkedKind& kind_named(const std::string& name) {
