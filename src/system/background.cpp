@@ -41,7 +41,7 @@ Task<void> Threads::run(std::function<void()> work) {
         } catch (...) {
             failure = std::current_exception();
         }
-        done.reply(failure);
+        done.reply(std::move(failure));  // moved: the loop alone lets go of it
     };
     {
         const std::lock_guard lock(mutex_);
