@@ -156,9 +156,7 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     if (!found) {
         const auto unread = services_.store.undecodable({Kind::account, {"", name}});
         if (!unread) co_return retire_account(name);
-        for (const auto& [uid, policy] : policies_) {
-            if (policy.account == name) policy_queue_.add(uid);
-        }
+        look_at_policies_of(name);
         // It is not absent: what it was goes on, and it is told what is wrong.
         AccountStatus status{.observed_generation = unread->generation,
                              .conditions = stalled_unread(*unread),
@@ -180,9 +178,7 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     Account& account = *it->second;
     account.respec(spec);
     account.set_rival(find_rival(spec));
-    for (const auto& [uid, policy] : policies_) {
-        if (policy.account == name) policy_queue_.add(uid);
-    }
+    look_at_policies_of(name);
 
     const ObjectRef ref{Kind::account, {"", name}};
     Result<void> done;
@@ -203,8 +199,8 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     account.keep_sweep_time(status);
     Result<void> published =
         co_await services_.store.publish_account(name, spec.meta.uid, std::move(status));
-    if (!done || (!published && published.error().kind != ErrorKind::not_found)) co_return 5s;
-    co_return std::nullopt;
+    if (!done) co_return 5s;
+    co_return again_if_untold(published);
 }
 
 }  // namespace sallyport::engine

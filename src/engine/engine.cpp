@@ -148,8 +148,12 @@ void Engine::told(std::map<std::string, std::set<std::string>>& untold, const st
     untold.erase(it);
     wake_lanes();
     account_queue_.add(account);
-    for (const auto& [policy, entry] : policies_) {
-        if (entry.account == account) policy_queue_.add(policy);  // its proof waited for this
+    look_at_policies_of(account);  // their proofs waited for this
+}
+
+void Engine::look_at_policies_of(const std::string& account) {
+    for (const auto& [uid, policy] : policies_) {
+        if (policy.account == account) policy_queue_.add(uid);
     }
 }
 

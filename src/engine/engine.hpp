@@ -109,6 +109,7 @@ private:
     void on_grant_change(const ObjectKey& key);
     void on_record_change(const std::string& name);
     void on_policy_change(const ObjectKey& key);
+    void look_at_policies_of(const std::string& account);
     void nudge_policy(const std::string& uid, const PolicyEntry& entry);
     void note_undecodable(const ObjectRef& ref);
     static std::vector<Condition> stalled_unread(const Undecodable& unread);

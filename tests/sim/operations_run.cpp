@@ -12,17 +12,15 @@ namespace sallyport::sim {
 namespace {
 
 /// Denies of a policy's former wishes stay: only its own hold or a person takes a lockdown away
-/// (DESIGN 6, Lockdown). Those of `former` that nobody wants now.
-json orphans(const json& seen, const json& wanted, const json& former, std::string& wrong) {
-    json left = json::array();
+/// (DESIGN 6, Lockdown). Any other rule that nobody wants is a complaint; empty: there is none.
+std::string unwanted(const json& seen, const json& wanted, const json& former) {
     for (const json& rule : seen) {
         if (std::ranges::find(wanted, rule) != wanted.end()) continue;
         const bool was = std::ranges::find(former, rule) != former.end();
         if (!was || rule.at(1) != "Deny")
-            wrong = "there is a rule that nobody wants: " + rule.dump();
-        left.push_back(rule);
+            return "there is a rule that nobody wants: " + rule.dump();
     }
-    return left;
+    return "";
 }
 
 /// What is not workable goes on as it was as far as it can: the last good credential reads and
@@ -70,8 +68,7 @@ std::string compare(json seen, json expected, json former) {
         if (is != wanted)
             return fmt::format("{} is\n  {}\nand not\n  {}", part, is.dump(), wanted.dump());
     }
-    std::string wrong;
-    orphans(seen.at("lockdown"), expected.at("lockdown"), former, wrong);
+    std::string wrong = unwanted(seen.at("lockdown"), expected.at("lockdown"), former);
     for (const json& rule : expected.at("lockdown")) {
         if (std::ranges::find(seen.at("lockdown"), rule) == seen.at("lockdown").end())
             wrong = "there is no rule " + rule.dump();

@@ -10,6 +10,19 @@
 namespace sallyport::sim {
 namespace {
 
+/// What a property means to the product, by its schema; `plain` where that says nothing.
+enum class Meaning { plain, range, duration, port, time };
+Meaning meaning_of(const json& schema) {
+    if (schema.value("x-kubernetes-int-or-string", false)) return Meaning::port;
+    if (schema.value("format", "") == "date-time") return Meaning::time;
+    if (schema.value("pattern", "").starts_with("^([0-9]{1,5}h)?")) return Meaning::duration;
+    for (const json& rule : schema.value("x-kubernetes-validations", json::array())) {
+        if (rule.at("rule").get<std::string>().find("/[0-9]{1,3}$'") != std::string::npos)
+            return Meaning::range;
+    }
+    return Meaning::plain;
+}
+
 bool fits(const json& schema, const json& value) {
     return verdict_of(schema, value, nullptr).allows();
 }
@@ -214,17 +227,6 @@ void add_objects(const json& schema, std::vector<NamedValue>& values) {
 }
 
 }  // namespace
-
-Meaning meaning_of(const json& schema) {
-    if (schema.value("x-kubernetes-int-or-string", false)) return Meaning::port;
-    if (schema.value("format", "") == "date-time") return Meaning::time;
-    if (schema.value("pattern", "").starts_with("^([0-9]{1,5}h)?")) return Meaning::duration;
-    for (const json& rule : schema.value("x-kubernetes-validations", json::array())) {
-        if (rule.at("rule").get<std::string>().find("/[0-9]{1,3}$'") != std::string::npos)
-            return Meaning::range;
-    }
-    return Meaning::plain;
-}
 
 std::vector<std::string> one_of(const json& schema) {
     std::vector<std::string> names;

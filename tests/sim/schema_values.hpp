@@ -15,10 +15,6 @@ struct NamedValue {
     json value;
 };
 
-/// What a property means to the product, by its schema; `plain` where that says nothing.
-enum class Meaning { plain, range, duration, port, time };
-Meaning meaning_of(const json& schema);
-
 /// A valid value, the `index`th: different ones where the schema leaves room for that. `examples`
 /// come first.
 json sample_of(const json& schema, std::size_t index, const std::vector<json>& examples = {});

@@ -236,8 +236,6 @@ std::vector<WalkedKind> shipped_kinds_of_crds() {
         if (!crd) throw std::runtime_error(file.path().string() + ": " + crd.error().message);
         const json& spec = crd->at("spec");
         kinds.push_back({.kind = spec.at("names").at("kind"),
-                         .plural = spec.at("names").at("plural"),
-                         .namespaced = spec.at("scope") == "Namespaced",
                          .schema = spec.at("versions").at(0).at("schema").at("openAPIV3Schema")});
     }
     std::ranges::sort(kinds, {}, &WalkedKind::kind);

@@ -15,8 +15,6 @@ using nlohmann::json;
 /// A CRD as it is shipped.
 struct WalkedKind {
     std::string kind;
-    std::string plural;
-    bool namespaced = true;
     json schema;  ///< openAPIV3Schema of the version that is served
 };
 /// Of every file in crds/, in the order of their names.
