@@ -14,7 +14,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int closings_at_once_max = 8;  // DESIGN 6, Writes
 constexpr auto starting_pause = 200ms;
 
 bool is_network(const Prefix& prefix) { return std::holds_alternative<Cidr>(prefix); }
@@ -131,6 +130,7 @@ void Lane::accept_read(NsgState state) {
     vanished_ = false;
     said_missing_.reset();
     path::carry_former(state, observed_ ? &*observed_ : nullptr);
+    unsettled_.read(state, owner_);
     const bool changed = !observed_ || observed_->rules != state.rules ||
                          observed_->default_rules != state.default_rules ||
                          observed_->flush_connection != state.flush_connection ||
@@ -220,6 +220,7 @@ nsg::Inputs Lane::inputs_without_claims() const {
             in.refused_priorities.insert(write.step.rule.priority);
         }
     }
+    in.overlong = unsettled_.overlong(services_.clock.steady_now());
     in.delete_locked = is_delete_locked();
     in.only_removals = services_.clock.steady_now() < only_removals_until_;
     in.close_overdue_of = host_.account().close_overdue_of;
@@ -262,6 +263,8 @@ void Lane::forget_idle() {
     if (!retries_.empty()) {
         std::set<std::string> wanted;
         for (const nsg::Step& step : plan_.steps) wanted.insert(lower(step.rule.name));
+        // The next attempt, while it is under way, is in no plan.
+        for (const auto& [name, write] : writes_) wanted.insert(name);
         std::erase_if(retries_, [&](const auto& each) {
             return now >= each.second.not_before && !wanted.contains(each.first);
         });
@@ -270,33 +273,6 @@ void Lane::forget_idle() {
         return now - each.second > 1h && !grants_.contains(each.first) &&
                !policies_.contains(each.first);
     });
-}
-
-/// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
-const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
-    if (retries_.empty()) return nullptr;
-    const auto retry = retries_.find(lower(step.rule.name));
-    const bool same = retry != retries_.end() && retry->second.content == step.content &&
-                      retry->second.effect == step.effect;
-    return same ? &retry->second : nullptr;
-}
-
-/// When the next attempt at it is due.
-SteadyTime Lane::not_before(const nsg::Step& step) const {
-    const Retry* retry = find_retry(step);
-    return std::max(retry ? retry->not_before : SteadyTime{},
-                    repairs_.not_before(step, host_.account().sweep_interval));
-}
-
-bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
-    const SteadyTime now = services_.clock.steady_now();
-    if (now < not_before(step)) return false;
-    if (step.effect == WriteEffect::closes) {
-        if (planted("opening-before-closing") && openings_running_ > 0) return false;
-        const int at_once = now < serial_until_ ? 1 : closings_at_once_max;
-        return closings_running_ < at_once;
-    }
-    return openings_running_ == 0 && !closing_due && now >= hold_off_until_ && !vanished_;
 }
 
 void Lane::start_startable() {
@@ -318,14 +294,6 @@ void Lane::start_startable() {
             more_due_ = true;
         }
     }
-}
-
-void Lane::start(nsg::Step step) {
-    writes_.emplace(lower(step.rule.name), Write{step});
-    ++revision_;
-    const bool closes = step.effect == WriteEffect::closes;
-    ++(closes ? closings_running_ : openings_running_);
-    scope_.start(follow(std::move(step)), closes ? Turn::first : Turn::usual);
 }
 
 /// As they are planned at this time. Every mode lets them through: they end openings of ours.
@@ -400,6 +368,7 @@ SteadyTime Lane::next_wake() const {
         sooner(read_not_before_);
         sooner(together_until_);
     }
+    sooner(unsettled_.next_after(now));
     sooner(locked_until_);
     sooner(only_removals_until_);
     if (stood_back_) sooner(back_until_);

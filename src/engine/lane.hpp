@@ -10,6 +10,7 @@
 #include "engine/budget.hpp"
 #include "engine/repairs.hpp"
 #include "engine/services.hpp"
+#include "engine/unsettled.hpp"
 #include "plan/life/plan.hpp"
 #include "plan/nsg/plan.hpp"
 
@@ -171,6 +172,7 @@ private:
     nsg::Plan plan_;
     std::multimap<std::string, Write> writes_;  ///< by folded rule name
     Repairs repairs_;
+    Unsettled unsettled_;
     std::map<std::string, Retry> retries_;  ///< by folded rule name
     std::set<int> refused_priorities_;
     std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid

@@ -5,12 +5,13 @@
 #include "base/text.hpp"
 #include "engine/lane.hpp"
 
-// One write of a lane, from its last look to its end.
+// One write of a lane, from whether it may start to its end.
 namespace sallyport::engine {
 namespace {
 
 using namespace std::chrono_literals;
 
+constexpr int closings_at_once_max = 8;  // DESIGN 6, Writes
 /// How long a delete lock is believed before a removal is tried again.
 constexpr auto lock_belief = 5min;
 /// Between two removals of one rule that were both done.
@@ -29,6 +30,42 @@ bool leaves_open(const nsg::Step& step) {
 }
 
 }  // namespace
+
+/// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
+const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
+    if (retries_.empty()) return nullptr;
+    const auto retry = retries_.find(lower(step.rule.name));
+    const bool same = retry != retries_.end() && retry->second.content == step.content &&
+                      retry->second.effect == step.effect;
+    return same ? &retry->second : nullptr;
+}
+
+/// When the next attempt at it is due.
+SteadyTime Lane::not_before(const nsg::Step& step) const {
+    const Retry* retry = find_retry(step);
+    return std::max(retry ? retry->not_before : SteadyTime{},
+                    repairs_.not_before(step, host_.account().sweep_interval));
+}
+
+bool Lane::may_start(const nsg::Step& step, bool closing_due) const {
+    const SteadyTime now = services_.clock.steady_now();
+    if (now < not_before(step)) return false;
+    if (step.effect == WriteEffect::closes) {
+        if (planted("opening-before-closing") && openings_running_ > 0) return false;
+        const int at_once = now < serial_until_ ? 1 : closings_at_once_max;
+        return closings_running_ < at_once;
+    }
+    return openings_running_ == 0 && !closing_due && now >= hold_off_until_ && !vanished_;
+}
+
+void Lane::start(nsg::Step step) {
+    writes_.emplace(lower(step.rule.name), Write{step});
+    unsettled_.written(lower(step.rule.name));
+    ++revision_;
+    const bool closes = step.effect == WriteEffect::closes;
+    ++(closes ? closings_running_ : openings_running_);
+    scope_.start(follow(std::move(step)), closes ? Turn::first : Turn::usual);
+}
 
 bool Lane::still_wanted(const nsg::Step& step) const {
     if (step.of == MarkKind::policy) return policies_.contains(step.uid);

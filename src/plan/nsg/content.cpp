@@ -104,12 +104,6 @@ bool is_tombstone(const SecurityRule& rule) {
            rule.destination == dead.destination;
 }
 
-bool has_failed(const SecurityRule& rule) {
-    if (planted("failed-counts-as-present")) return false;
-    return equals_ignoring_case(rule.provisioning_state, "Failed") ||
-           equals_ignoring_case(rule.provisioning_state, "Canceled");
-}
-
 bool is_usable_uid(std::string_view uid) {
     const auto usable = [](char c) {
         return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-';

@@ -22,11 +22,6 @@ std::string change(const SecurityRule& wanted, const SecurityRule& stored);
 SecurityRule tombstone_of(const SecurityRule& rule);
 bool is_tombstone(const SecurityRule& rule);
 
-/// Azure has stored this text and did not bring it into force, nor will it by itself: its operation
-/// ended otherwise than it should (FACTS 1.4: `provisioningState`). Writing it again is the way
-/// out.
-bool has_failed(const SecurityRule& rule);
-
 /// Whether the uid can stand in a mark and a name.
 bool is_usable_uid(std::string_view uid);
 

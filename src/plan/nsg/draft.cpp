@@ -68,6 +68,13 @@ bool Draft::is_closing(std::string_view name) const {
     return found != in.in_flight.end() && found->second == WriteEffect::closes;
 }
 
+bool Draft::has_failed(const SecurityRule& rule) const {
+    if (planted("failed-counts-as-present")) return false;
+    return equals_ignoring_case(rule.provisioning_state, "Failed") ||
+           equals_ignoring_case(rule.provisioning_state, "Canceled") ||
+           in.overlong.contains(lower(rule.name));
+}
+
 void Draft::put(SecurityRule rule, const SecurityRule* instead_of, Cause cause) {
     const WriteEffect effect = effect_of(instead_of, &rule);
     plan.steps.push_back({.kind = StepKind::put,

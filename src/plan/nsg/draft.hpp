@@ -63,6 +63,10 @@ public:
     /// A write of this name is under way, or ended after the read was sent.
     bool is_in_flight(std::string_view name) const;
     bool is_closing(std::string_view name) const;  ///< and that write closes
+    /// Azure has stored this text and did not bring it into force, nor will it by itself: its
+    /// operation ended otherwise than it should, or never (FACTS 1.4: `provisioningState`). Writing
+    /// it again is the way out.
+    bool has_failed(const SecurityRule& rule) const;
 
     /// Adds a step that writes the whole rule; its effect is told from what was there.
     void put(SecurityRule rule, const SecurityRule* instead_of, Cause cause);

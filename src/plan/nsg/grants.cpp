@@ -232,7 +232,7 @@ private:
     /// It says what it should. That nobody changed it and it is not in force all the same is no
     /// drift: the write is repeated, as one that was refused is.
     RuleState keep(const Slot& slot, SecurityRule rule) {
-        if (!has_failed(*slot.observed)) return RuleState::present;
+        if (!draft_.has_failed(*slot.observed)) return RuleState::present;
         if (claim_.may_open && slot.number) {
             Cause cause = cause_of(slot, reasons::write_failed, "");
             cause.repair = false;

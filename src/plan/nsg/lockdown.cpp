@@ -222,11 +222,11 @@ private:
 
     bool is_in_place(const LockdownSlot& slot) const {
         return slot.observed != nullptr && slot.number && difference_of(slot).empty() &&
-               !has_failed(*slot.observed->rule) && !draft_.is_in_flight(slot.name);
+               !draft_.has_failed(*slot.observed->rule) && !draft_.is_in_flight(slot.name);
     }
     /// It says what it should and is not in force: nobody changed it, its write failed.
     bool is_only_failed(const LockdownSlot& slot) const {
-        return slot.observed != nullptr && has_failed(*slot.observed->rule) &&
+        return slot.observed != nullptr && draft_.has_failed(*slot.observed->rule) &&
                difference_of(slot).empty();
     }
 

@@ -88,6 +88,9 @@ struct Inputs {
     /// Rules with a write under way, or one that ended after `observed` was sent: folded name →
     /// what that write does. No second step for them, but a due closing passes an opening.
     std::map<std::string, WriteEffect> in_flight = {};
+    /// Rules of ours, by folded name, that reads have shown as being written for longer than any
+    /// write takes. They are written again, as those whose write failed are.
+    std::set<std::string> overlong = {};
     bool delete_locked = false;  ///< a delete lock or denyAction: tombstones instead of removals
     /// What is written cannot be recorded first: an opening that somebody widened goes, instead of
     /// being written anew.

@@ -275,4 +275,11 @@ TEST_CASE("a deny whose write failed is no lockdown, and is written again") {
         CHECK_FALSE(plan.policies.at(0).in_place);
         CHECK_FALSE(tells_of(plan, "LockdownDrift"));
     }
+
+    deny.provisioning_state = "Updating";
+    const NsgState under_way = read_of("nsg-web", {deny});
+    Inputs in = inputs(&under_way, {}, {ssh});
+    CHECK(told_with_priorities(nsg::plan(in)).empty());
+    in.overlong = {lower(deny.name)};
+    CHECK(told_with_priorities(nsg::plan(in)) == Lines{"put closes (write failed) at 4094"});
 }

@@ -403,5 +403,9 @@ TEST_CASE("a rule whose write failed is written again though it says what it sho
     CHECK(plan.steps[0].rule == rule_of(alice, 0, 200));
     CHECK_FALSE(plan.steps[0].repair);  // nobody took it away
     CHECK(plan.grants[0].rules[0].state == RuleState::in_flight);
-    CHECK(told(nsg::plan(inputs(&under_way, {alice}))).empty());
+
+    Inputs in = inputs(&under_way, {alice});
+    CHECK(told(nsg::plan(in)).empty());
+    in.overlong = {lower(stored.name)};
+    CHECK(told(nsg::plan(in)) == Lines{"put opens (write failed)"});
 }
