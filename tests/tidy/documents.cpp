@@ -99,7 +99,8 @@ Findings check_metrics(const std::vector<File>& files) {
     for (const File& file : files) {
         if (!is_cpp(file) || file.path.starts_with("tests/")) continue;
         for (const Literal& literal : literals_of(file.text)) {
-            const bool is_name = literal.text.starts_with("sallyport_") &&
+            const bool is_name = (literal.text.starts_with("sallyport_") ||
+                                  literal.text.starts_with("rest_client_")) &&
                                  literal.text.find_first_of(" {") == std::string::npos;
             if (!is_name || !words_in(page, literal.text).empty()) continue;
             if (is_excused(file.text, literal.line, "metric")) continue;

@@ -28,6 +28,8 @@ TEST_CASE("a metric that its page does not know is found") {
     expect(check_metrics, {"there", {"src/engine/a.cpp", "x = \"sallyport_a_total\";\n"}, 0}, page);
     expect(check_metrics, {"not there", {"src/engine/a.cpp", "x = \"sallyport_b_total\";\n"}, 1},
            page);
+    expect(check_metrics,
+           {"by client-go's name", {"src/kube/a.cpp", "x = \"rest_client_a_total\";\n"}, 1}, page);
     expect(check_metrics, {"a part", {"controller/a.cpp", "x = \"sallyport_a\";\n"}, 1}, page);
 }
 
