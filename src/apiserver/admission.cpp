@@ -90,7 +90,7 @@ std::optional<Failure> review_hold(const Admission& request) {
                   "rule gone; delete the object and wait");
 }
 
-/// To delete a head acknowledges that its journal is lost (DESIGN 4.5, Restore): a person decides
+/// To delete a head acknowledges that its journal is lost: a person decides
 /// that, and roles leave it to administrators.
 bool acknowledges_loss(const Admission& request) {
     return request.type.kind == "AccessLedger" && request.operation == Operation::remove;

@@ -37,7 +37,7 @@ struct Config {
 /// directly. Thread safe: reads run side by side, writes one at a time; a write is durable before
 /// it is answered, and before any read or watch shows it.
 ///
-///     auto store = SqliteStore::open(data_dir + "/control-plane.db");
+///     auto store = SqliteStore::open(data_dir);
 ///     auto server = ApiServer::create({.tokens = *text, .random_bytes = f}, **store, now);
 class ApiServer final : public http::Handler {
 public:

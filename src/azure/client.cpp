@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// ARM itself gives up on a provider after about 60 s (FACTS 1.1); half of it keeps a lane alive.
+/// ARM itself gives up on a provider after about 60 s; half of it keeps a lane alive.
 constexpr std::chrono::milliseconds call_timeout = 30s;
 
 /// What is left for us, or for the subscription as a whole where the answer tells only that.

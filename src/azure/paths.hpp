@@ -6,7 +6,7 @@
 #include "model/arm_id.hpp"
 #include "ports/gateway.hpp"
 
-/// Request targets with the api-versions we speak (FACTS 3, 4, 1.8, 6.2). Names are
+/// Request targets with the api-versions we speak. Names are
 /// percent-encoded: resource groups may have letters of any script.
 namespace sallyport::azure {
 

@@ -22,7 +22,7 @@ struct Remedy {
     std::string_view code;
     std::string_view what;
 };
-/// What a person does about it (FACTS 2.1).
+/// What a person does about it.
 constexpr std::array remedies = {
     Remedy{wrong_secret,
            "the client secret is wrong: put the secret's value, not its id, into the Kubernetes "

@@ -23,7 +23,7 @@ struct Credential {
     std::string secret_name = {};  ///< the Kubernetes Secret that `secret` came from, for messages
 };
 
-/// An access token by client secret (FACTS 2.1), kept until 5 minutes (or half its life, if
+/// An access token by client secret, kept until 5 minutes (or half its life, if
 /// that is shorter) before it ends. One request is
 /// under way at a time: whoever needs a token meanwhile waits for that one and shares its outcome,
 /// failure included; with a token that is still good for a minute nobody waits. A refresh that

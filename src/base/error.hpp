@@ -27,7 +27,7 @@ struct Error {
     ErrorKind kind = ErrorKind::unavailable;
     std::string message;
     std::string reason =
-        {};                 ///< CamelCase, from the fixed list of SURFACES 7.0; empty: none applies
+        {};                 ///< CamelCase, out of the list in docs/reasons.md; empty: none applies
     std::string code = {};  ///< the server's own code, e.g. `SecurityRuleConflict`
     std::string correlation_id = {};  ///< what to quote to support
     std::optional<std::chrono::seconds> retry_after = {};

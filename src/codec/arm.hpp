@@ -11,7 +11,7 @@
 #include "model/network.hpp"
 #include "model/rule.hpp"
 
-/// Bodies of Azure Resource Manager and Entra ID, and the model's values (FACTS 1 to 4).
+/// Bodies of Azure Resource Manager and Entra ID, and the model's values.
 ///
 /// Lenient: members that are not needed are ignored, missing ones have Azure's meaning (no
 /// provisioningState is Succeeded), spelling is made canonical. Never generous where it would claim
@@ -22,7 +22,7 @@
 /// All functions take body text, survive anything, and never throw.
 namespace sallyport::codec {
 
-/// One page of a list. An empty page with a `next_link` is not the end (FACTS 1.5).
+/// One page of a list. An empty page with a `next_link` is not the end.
 template <class T>
 struct Page {
     std::vector<T> values = {};
@@ -72,8 +72,8 @@ struct ErrorAnswer {
     std::string_view correlation_id = {};
     Timestamp now{};
 };
-/// Kind by FACTS 1.3, from the status and from the codes, which are looked for in `details` as
-/// well. `reason` is of SURFACES 7.0, with its argument where the answer tells:
+/// The kind comes from the status and from the codes, which are looked for in `details` as
+/// well. `reason` is one of docs/reasons.md, with its argument where the answer tells:
 /// `MissingPermission(action)`, `DenyAssignment(id)`, `PolicyDenied(assignment)`, `Locked(id)`,
 /// `Throttled`, `SurfaceBusy`, `SurfaceFailed` (an operation that ended so for a reason we do not
 /// know). `code` is the most telling code of the body. Bodies that are not ARM's are tolerated.
@@ -84,7 +84,7 @@ struct ArmOperation {
     ArmOperationStatus status = ArmOperationStatus::running;
     std::optional<Error> error = {};  ///< when failed or canceled
 };
-/// The body of a poll of `Azure-AsyncOperation` (FACTS 1.4): any word that is not terminal is
+/// The body of a poll of `Azure-AsyncOperation`: any word that is not terminal is
 /// running.
 Result<ArmOperation> decode_operation(std::string_view body, std::string_view correlation_id = {});
 
@@ -95,7 +95,7 @@ struct TokenAnswer {
     Secret token = {};
     seconds expires_in{0};
 };
-/// The token endpoint's 200 (FACTS 2.1); numbers may be texts.
+/// The token endpoint's 200; numbers may be texts.
 Result<TokenAnswer> decode_token(std::string_view body);
 /// Its refusals: `denied` with the AADSTS code, `throttled`, or `unavailable`.
 Error decode_token_error(const ErrorAnswer& answer);

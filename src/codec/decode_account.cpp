@@ -18,7 +18,7 @@ struct Endpoints {
     const char* authority;
 };
 
-/// FACTS 1.1 and 2.1; the hosts of the two sovereign clouds are from their documentation,
+/// The hosts of the two sovereign clouds are from their documentation,
 /// unverified.
 Endpoints endpoints_of(AzureCloud cloud) {
     switch (cloud) {
@@ -216,7 +216,7 @@ Result<CloudAccount> decode_account(const nlohmann::json& object) {
     }
     account.sweep_interval = read_duration(spec["sweepInterval"], seconds(1), seconds(60))
                                  .value_or(account.sweep_interval);
-    // SURFACES 7.0: 30 s is the bound of an NSG; an account may tighten it, not widen it.
+    // 30 s is the bound of an NSG; an account may tighten it, not widen it.
     account.alert_after =
         read_duration(spec["alertAfter"], seconds(1), seconds(30)).value_or(account.alert_after);
     for (const Field& item : spec["closeOverdueOf"].items(16)) {

@@ -6,7 +6,7 @@
 namespace sallyport::codec {
 namespace {
 
-constexpr seconds port_duration_min{5 * 60};  // DESIGN 4.2
+constexpr seconds port_duration_min{5 * 60};
 constexpr seconds port_duration_max{24 * 3600};
 constexpr seconds grant_duration_min{10};
 constexpr seconds approval_wait_max{30 * 24 * 3600};
@@ -64,7 +64,7 @@ PolicyPort read_policy_port(const Field& item) {
 
 void read_ports(const Field& field, NetworkPolicy& network) {
     if (!field) {
-        // DESIGN 4.2: SSH, RDP and WinRM, over Tcp and 3 h each.
+        // SSH, RDP and WinRM, over Tcp and 3 h each.
         for (const char* const port : {"22", "3389", "5985", "5986"}) {
             network.ports.push_back({.ports = *PortRange::parse(port)});
         }

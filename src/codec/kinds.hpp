@@ -11,7 +11,7 @@
 #include "model/policy.hpp"
 #include "model/record.hpp"
 
-/// Objects of group `sallyport.dev` as the API server keeps them (DESIGN 4.1 to 4.5, `crds/`), and
+/// Objects of group `sallyport.dev` as the API server keeps them (`crds/`), and
 /// the model's values.
 ///
 /// Decoding is strict and total: any JSON gives a value or one `invalid` error, never an exception,
@@ -19,7 +19,7 @@
 /// fields are the API server's to refuse. What the schema would have defaulted is defaulted here as
 /// well.
 ///
-/// Parts that this version does not support (issue 3, "Decided") decode into the `unsupported`
+/// Parts that this version does not support decode into the `unsupported`
 /// lists, so that the object's status can say so; they are not problems of form.
 ///
 /// Encoding writes only fields that the CRDs have, and cuts texts and lists to the CRDs' limits: a

@@ -7,7 +7,7 @@
 
 namespace sallyport::engine {
 
-/// Nothing opens while our clock and the API server's differ by more (DESIGN 5.5).
+/// Nothing opens while our clock and the API server's differ by more.
 inline constexpr seconds clock_difference_max{30};
 
 /// The time by which everything ends: this machine's, and where the API server's is ahead of it by

@@ -12,7 +12,7 @@ namespace sallyport::engine {
 enum class Call { read, write, remove };
 
 /// Client-side token buckets for one subscription and principal, one for each kind of call: ARM's
-/// own figures (FACTS 1.7: 250 reads at 25/s, 200 writes and 200 deletes at 10/s), corrected by
+/// own figures (250 reads at 25/s, 200 writes and 200 deletes at 10/s), corrected by
 /// what the answers' headers say is left. Openings stop at a quarter left and never pass a waiting
 /// closing; closings, their reads and polls go on.
 class Budget final {

@@ -88,7 +88,7 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         if (planted("intent-not-recorded")) {
             recorded = {};
         } else if (record && !record->opened_at) {
-            // The record itself is the intent of everything before the first proof (DESIGN 4.5).
+            // The record itself is the intent of everything before the first proof.
             records_.defer(event.record, std::move(intent));
         } else {
             recorded = co_await records_.update(event.record, std::move(intent));

@@ -17,7 +17,7 @@ struct LedgerEvent {
 };
 
 /// One account's journal and its head, kept in step: entry synced, head advanced, then the caller
-/// goes on to open (DESIGN 4.5). Several openings that come together share one sync and one
+/// goes on to open. Several openings that come together share one sync and one
 /// advance. Closings are noted, never waited for.
 class Ledger final {
 public:

@@ -8,7 +8,7 @@
 
 namespace sallyport::engine {
 
-/// What the operator needs on NSGs and for resolving targets (FACTS 13 b).
+/// What the operator needs on NSGs and for resolving targets.
 std::vector<std::string> needed_actions();
 
 /// Whether an action is covered: some permission's actions match it and its notActions do not.

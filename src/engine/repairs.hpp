@@ -11,7 +11,7 @@
 
 namespace sallyport::engine {
 
-/// Who undoes what is put right on one NSG (SURFACES 7.0): somebody who changes a rule again and
+/// Who undoes what is put right on one NSG: somebody who changes a rule again and
 /// again, or an Azure Policy that changes it while it is written.
 class Repairs final {
 public:

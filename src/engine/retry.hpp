@@ -20,7 +20,7 @@ std::chrono::milliseconds next_attempt(const Attempt& attempt, double fraction);
 
 enum class Urgency { closing, opening, other };
 
-/// The reaction that an error's kind names (STYLE 3.1). Closings are retried without end and never
+/// The reaction that an error's kind names. Closings are retried without end and never
 /// wait longer than 30 s, whatever the kind.
 Attempt reaction_to(const Error& error, int attempt, Urgency urgency);
 

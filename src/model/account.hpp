@@ -13,7 +13,7 @@ namespace sallyport {
 enum class Mode { enforce, observe, paused };
 std::string_view to_text(Mode mode);
 
-/// A span of NSG priorities, inclusive (DESIGN 6).
+/// A span of NSG priorities, inclusive.
 struct Band {
     int from = 0;
     int to = 0;

@@ -14,7 +14,7 @@ namespace sallyport {
 /// A resource id of Azure Resource Manager, such as `/subscriptions/{s}/resourceGroups/{rg}` or
 /// below it `/providers/Microsoft.Network/networkSecurityGroups/{name}`.
 ///
-/// Compares without case, as ARM does (FACTS 1.1: providers answer with other casing than was
+/// Compares without case, as ARM does (providers answer with other casing than was
 /// sent), and prints as received. Holds an id at a subscription, a resource group, or a resource of
 /// any depth.
 class ArmId {

@@ -13,7 +13,7 @@
 
 namespace sallyport {
 
-/// This installation, as its marks name it: 8 characters of lower-case base32 (SURFACES 7.0).
+/// This installation, as its marks name it: 8 characters of lower-case base32.
 class Owner {
 public:
     static Result<Owner> parse(std::string_view text);

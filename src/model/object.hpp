@@ -37,7 +37,7 @@ struct ObjectMeta {
     std::map<std::string, std::string> annotations = {};
 
     bool held() const;             ///< our finalizer is on
-    bool is_gitops_owned() const;  ///< labels and annotations of Flux and Argo CD (DESIGN 5.4)
+    bool is_gitops_owned() const;  ///< labels and annotations of Flux and Argo CD
     friend bool operator==(const ObjectMeta&, const ObjectMeta&) = default;
 };
 
@@ -59,7 +59,7 @@ struct Condition {
     friend bool operator==(const Condition&, const Condition&) = default;
 };
 
-/// The stamp: who created an object, as the API server knew it (DESIGN 5.3).
+/// The stamp: who created an object, as the API server knew it.
 struct Identity {
     std::string user = {};
     std::string uid = {};

@@ -46,7 +46,7 @@ private:
 /// Sorted, merged where they touch or overlap.
 std::vector<PortRange> merged(std::vector<PortRange> ranges);
 
-/// What an NSG rule may name (FACTS 3.2). `any` is `*` on the wire.
+/// What an NSG rule may name. `any` is `*` on the wire.
 enum class Protocol { tcp, udp, icmp, esp, ah, any };
 std::string_view to_text(Protocol protocol);  ///< `Tcp`, `Udp`, `Icmp`, `Esp`, `Ah`, `Any`
 /// Without case; `*` and `Any` are the same.

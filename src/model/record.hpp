@@ -46,7 +46,7 @@ struct ResolvedRequest {
 /// version of schema 1.
 std::string digest(const ResolvedRequest& request);
 
-/// A cloud write of ours whose end may be unknown (DESIGN 4.5 `writes[]`).
+/// A cloud write of ours whose end may be unknown (`writes[]`).
 enum class WriteEffect { opens, closes, neutral };
 std::string_view to_text(WriteEffect effect);
 struct WriteRecord {
@@ -114,7 +114,7 @@ struct AccessRecord {
 };
 
 /// Lower-case unpadded base32 of SHA-256 over owner, kind, namespace, name and requestId joined by
-/// NUL (DESIGN 4.5); the spec is not part of it.
+/// NUL; the spec is not part of it.
 std::string record_name(const Owner& owner, const ObjectKey& grant, std::string_view request_id);
 
 /// The newest link of an account's journal.

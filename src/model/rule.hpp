@@ -17,7 +17,7 @@ enum class Direction { inbound, outbound };
 std::string_view to_text(Access access);        ///< `Allow`, `Deny`
 std::string_view to_text(Direction direction);  ///< `Inbound`, `Outbound`
 
-/// Azure networking limits, per NSG (FACTS 3.2).
+/// Azure networking limits, per NSG.
 inline constexpr int rules_per_nsg_max = 1000;
 inline constexpr int addresses_per_side_max = 4000;
 inline constexpr int priority_min = 100;
@@ -65,7 +65,7 @@ struct SecurityRule {
     std::vector<PortRange> source_ports = {PortRange::all()};
     Peer destination = {};
     std::vector<PortRange> destination_ports = {};
-    std::string provisioning_state = "Succeeded";  ///< missing means Succeeded (FACTS 1.4)
+    std::string provisioning_state = "Succeeded";  ///< missing means Succeeded
     std::string etag = {};
 
     /// The write that made it so has ended well; else its text may not be in force yet.

@@ -46,7 +46,7 @@ struct OperationState {
     std::optional<seconds> retry_after = {};
 };
 
-/// What an identity may do at a scope, as `permissions` tells (FACTS 6.2).
+/// What an identity may do at a scope, as `permissions` tells.
 struct Permission {
     std::vector<std::string> actions = {};
     std::vector<std::string> not_actions = {};
@@ -60,7 +60,7 @@ struct DenyAssignment {
     Permission denied = {};
 };
 
-/// What is left in one of ARM's token buckets, by the newest answer's headers (FACTS 1.7).
+/// What is left in one of ARM's token buckets, by the newest answer's headers.
 struct Quota {
     std::optional<int> reads = {};
     std::optional<int> writes = {};
@@ -69,7 +69,7 @@ struct Quota {
 
 /// Azure as the engine needs it, for one account. It does not compare, choose or retry (but for one
 /// fresh token after a 401): it does what a step says. Every call suspends up to its timeout; an
-/// error says by its kind what to do next. Errors carry SURFACES 7.0 reasons where the answer
+/// error says by its kind what to do next. Errors carry a docs/reasons.md reason where the answer
 /// tells.
 class Gateway {
 public:

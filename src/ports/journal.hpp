@@ -10,7 +10,7 @@
 
 namespace sallyport {
 
-/// One link of an account's journal: a decision or a cloud write (DESIGN 4.5).
+/// One link of an account's journal: a decision or a cloud write.
 struct JournalEntry {
     int version = 1;
     std::uint64_t seq = 0;
@@ -19,8 +19,8 @@ struct JournalEntry {
     Timestamp time{};
     std::string account = {};
     std::string record = {};
-    /// A fixed list: `grant.decided`, `.opened`, `.shortened`, `.ended`, `.closed`; `rule.opening`
-    /// (about to be written), `rule.written`, `.removed`, `.tombstoned` (how a write ended).
+    /// A fixed list: `grant.decided`, `.opened`, `.shortened`, `.ended`, `.closed`; `rule.opening`,
+    /// `.rewriting` (about to be written); `.written`, `.removed`, `.tombstoned` (how that ended).
     std::string event = {};
     std::string detail = {};  ///< what happened, for people and searches; no secrets
     std::string hash = {};

@@ -121,7 +121,7 @@ std::optional<http::Response> refuse_by_policy(const Call& call) {
     const Json identifiers =
         Json::array({{{"policyAssignment", {{"name", assignment}, {"id", assigned}}},
                       {"policyDefinition", {{"name", assignment}, {"id", definition}}}}});
-    // unverified: some names inside `info` (FACTS 8.6).
+    // unverified: some names inside `info`.
     const Json info = {{"policyDefinitionDisplayName", assignment},
                        {"policyDefinitionId", definition},
                        {"policyDefinitionName", assignment},

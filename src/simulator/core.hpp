@@ -38,7 +38,7 @@ struct Call {
     std::string expected_etag() const;
 };
 
-/// A long-running operation (FACTS 1.4).
+/// A long-running operation.
 struct Operation {
     std::string id;
     std::string subscription, provider, location, principal, api_version;

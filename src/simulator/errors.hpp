@@ -7,7 +7,7 @@
 
 namespace sallyport::simulator {
 
-/// ARM's error body (`{"error":{"code","message"}}`), FACTS 1.2. `extra` is JSON text put behind
+/// ARM's error body (`{"error":{"code","message"}}`). `extra` is JSON text put behind
 /// the message, starting with a comma, e.g. `,"details":[]`.
 http::Response arm_error(int status, std::string_view code, std::string_view message,
                          std::string_view extra = {});

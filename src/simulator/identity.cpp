@@ -14,7 +14,7 @@ namespace sallyport::simulator {
 
 namespace {
 
-/// Entra's own figure for app tokens (FACTS 2.1).
+/// Entra's own figure for app tokens.
 constexpr std::int64_t token_life_s = 3599;
 
 std::string base64url(std::string_view bytes) {

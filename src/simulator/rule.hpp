@@ -48,7 +48,7 @@ struct RuleSpec {
 
 inline constexpr int priority_min = 100;
 inline constexpr int priority_max = 4096;
-/// Azure networking limits, per NSG (FACTS 3.2).
+/// Azure networking limits, per NSG.
 inline constexpr std::size_t rules_per_nsg_max = 1000;
 inline constexpr std::size_t addresses_per_side_max = 4000;
 inline constexpr std::size_t description_max = 140;

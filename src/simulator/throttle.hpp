@@ -17,7 +17,7 @@ struct Bucket {
 };
 
 /// Sizes of ARM's token buckets per subscription, principal and kind, and of the network provider's
-/// per subscription (FACTS 1.7). A capacity of 0 switches a bucket off.
+/// per subscription. A capacity of 0 switches a bucket off.
 struct Limits {
     Bucket reads{250, 25};
     Bucket writes{200, 10};

@@ -15,7 +15,7 @@ struct AskedAccess {
     std::string protocol;  ///< Tcp, Udp or Any
 };
 
-/// What a grant's spec asks for. What it leaves out is its policy's, as that is now (DESIGN 4.3).
+/// What a grant's spec asks for. What it leaves out is its policy's, as that is now.
 std::vector<AskedAccess> asked_access(const History& history, const json& grant);
 /// Sources of the grant that have an address family in common with that machine.
 std::vector<std::string> sources_for(const History& history, const json& grant,

@@ -5,7 +5,7 @@ using namespace sallyport::sim;
 using namespace std::chrono_literals;
 
 // A machine that does not know what time it is: ends come by the later of its clock and the API
-// server's, once the two are out of step (DESIGN 5.5).
+// server's, once the two are out of step.
 namespace {
 
 constexpr std::chrono::seconds to_1970{1'795'000'000};

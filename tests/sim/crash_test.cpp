@@ -151,7 +151,7 @@ private:
         }
     }
     /// Counts what became and what went, by NSG and kind. Nothing becomes twice, and nothing opens
-    /// before it is written down (DESIGN 3, promise 10).
+    /// before it is written down (promise 10).
     void note_write(const http::Request& request, const http::Response& response) {
         const std::string path(http::Target(request.target).path());
         const std::string rule = path.substr(path.rfind('/') + 1);
@@ -204,7 +204,7 @@ private:
         if (!before && reaches_) ++openings_;
         if (!reaches_) return;
         last_reached_ = world.now();
-        // Honest: nothing is called closed that is open (DESIGN 3, promise 14).
+        // Honest: nothing is called closed that is open (promise 14).
         static const std::set<std::string> at_rest = {"gone", "Expired", "Revoked", "Deleted",
                                                       "PolicyDeleted"};
         CHECK_MESSAGE(!at_rest.contains(world.phase("a")), told());
@@ -226,7 +226,7 @@ private:
         if (!has_grant()) return;
         const json record = record_of(world, "a");
         const Timestamp end = *parse_rfc3339(record.at("status").at("end").get<std::string>());
-        // The bound of an NSG and one sweep (DESIGN 3, promise 1).
+        // The bound of an NSG and one sweep (promise 1).
         if (last_reached_) CHECK_MESSAGE(*last_reached_ - end <= 30s + 60s, told());
         CHECK_MESSAGE(end <= last_act_, told());
         CHECK_MESSAGE(openings_ == (script_.opens ? 1 : std::min(openings_, 1)), told());

@@ -4,7 +4,7 @@
 #include "sim/faults.hpp"
 #include "sim/scenes.hpp"
 
-// The kinds of operators.md 4.5, as far as today's surfaces meet them.
+// The kinds of faults, as far as today's surfaces meet them.
 namespace sallyport::sim {
 namespace {
 

@@ -9,8 +9,8 @@
 #include "sim/monitor.hpp"
 #include "sim/workloads.hpp"
 
-/// Faults by plan: what can go wrong at a call of the operator, and where (operators.md 4.5, S2 to
-/// S6).
+/// Faults by plan: what can go wrong at a call of the operator, and where (docs/promises.md, S2
+/// to S6).
 namespace sallyport::sim {
 
 /// What is called, with names of rules, grants and operations left out:
@@ -35,7 +35,7 @@ struct FaultKind {
     bool (*fits)(const Site& site);
     /// The call that is hit, and its fate to be.
     void (*hit)(Injector& injector, const http::Request& request, support::Fate& fate);
-    /// All is well so much later than the last hit; what DESIGN 6 and SURFACES 7.0 allow an
+    /// All is well so much later than the last hit; what an
     /// operator to take: a timeout, the longest pause between tries, a sweep.
     std::chrono::seconds heals_in{35};
     /// Of itself it lasts until it is healed, and so is not tried `once`.

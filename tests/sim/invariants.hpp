@@ -6,7 +6,7 @@
 
 #include "sim/history.hpp"
 
-/// What must hold in every moment (DESIGN 3; operators.md 4.6 numbers them). Each is one function
+/// What must hold in every moment (docs/promises.md numbers them). Each is one function
 /// that gives what is wrong, or nothing. They judge what the simulated cloud and the API server
 /// show. Not here: I11, I12 and I13, which need an end of all trouble and are judged by the plans;
 /// I14, for which several processes are needed (leadership_test).
@@ -28,7 +28,7 @@ const std::vector<Invariant>& invariants();
 /// would.
 bool lets_in_all_of(const SeenRule& rule, const json& properties);
 
-/// What DESIGN 3 and SURFACES 7.0 state, and what a simulated Azure takes to do it.
+/// What the promises state, and what a simulated Azure takes to do it.
 namespace bounds {
 inline constexpr std::chrono::seconds nsg{30};
 inline constexpr std::chrono::seconds sweep{60};

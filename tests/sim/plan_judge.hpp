@@ -6,7 +6,7 @@
 
 #include "sim/plan_run.hpp"
 
-/// Whether a disturbed run comes to the end of the undisturbed one (operators.md 4.1: state, and
+/// Whether a disturbed run comes to the end of the undisturbed one (state, and
 /// how often each thing was created and removed).
 namespace sallyport::sim {
 

@@ -16,7 +16,7 @@ struct NamedBand {
 };
 
 // Priorities that are never ours: Defender's allows sit at 100–110 and its denies at 1000 and
-// 4095–4096, and it renumbers what is in its way (DESIGN 6).
+// 4095–4096, and it renumbers what is in its way.
 constexpr Band left_alone_low{100, 199};
 constexpr std::array left_alone{1000, 4095, 4096};
 
@@ -100,7 +100,7 @@ void check_scopes(const CloudAccount& account, Problems& problems) {
 
 void check_intervals(const CloudAccount& account, Problems& problems) {
     constexpr seconds sweep_max{60};
-    constexpr seconds alert_max{30};  // the bound of an NSG (SURFACES 7.0)
+    constexpr seconds alert_max{30};  // the bound of an NSG
     if (account.sweep_interval < seconds{1} || account.sweep_interval > sweep_max) {
         problems.push_back(
             {"IntervalInvalid",

@@ -5,7 +5,7 @@
 
 #include "plan/access/decide.hpp"
 
-/// The chain of DESIGN 5.2, one function each. A check appends what it finds wrong and never
+/// The chain of checks, one function each. A check appends what it finds wrong and never
 /// throws; what cannot be judged yet is left to the waits. They look at one `Case` and at nothing
 /// else.
 namespace sallyport::access {

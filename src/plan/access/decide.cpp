@@ -13,7 +13,7 @@
 namespace sallyport::access {
 namespace {
 
-// The order is that of DESIGN 5.2 and of the messages a user sees.
+// The order is that of the messages a user sees.
 constexpr std::array chain = {
     check_policy,    check_account,       check_ceiling,     check_identity,
     check_requester, check_justification, check_sources,     check_ports,

@@ -12,8 +12,8 @@
 #include "model/policy.hpp"
 #include "model/record.hpp"
 
-/// The decision: may this grant open what it asks for? An ordered chain of pure checks
-/// (DESIGN 5.2).
+/// The decision: may this grant open what it asks for? An ordered chain of pure
+/// checks.
 namespace sallyport::access {
 
 /// Why not, for the person who asked: names the field, the value given, the limit and where it
@@ -82,7 +82,7 @@ using Decision = std::variant<Authorised, Waiting, Refused>;
 /// `AlreadyUsed`.
 Decision decide(const GrantView& view, Timestamp now);
 
-/// An open grant against the policy as it is now (DESIGN 5.2): narrower closes, a shorter maximum
+/// An open grant against the policy as it is now: narrower closes, a shorter maximum
 /// ends it earlier, wider gives nothing.
 struct Continuation {
     std::optional<Problem> narrowed = {};

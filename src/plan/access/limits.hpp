@@ -12,12 +12,12 @@
 /// policy against its ceiling, and the check of open grants against a policy that changed.
 namespace sallyport::access {
 
-/// Bounds of every policy, whatever its ceiling (DESIGN 4.2).
+/// Bounds of every policy, whatever its ceiling.
 inline constexpr seconds policy_duration_min{5 * 60};
 inline constexpr seconds policy_duration_max{24 * 3600};
 inline constexpr seconds grant_duration_min{10};
 inline constexpr std::size_t policy_ports_max = 32;
-/// How long a missing policy or account may still be on its way (DESIGN 5.1).
+/// How long a missing policy or account may still be on its way.
 inline constexpr seconds arrival_allowance{2 * 60};
 
 std::string subject(const JitPolicy& policy);      ///< `policy payments/web-ssh`

@@ -173,7 +173,7 @@ void resolve_targets(const JitPolicy& policy, const std::vector<std::string>& sc
     standing.targets.erase(doubles.begin(), doubles.end());
 }
 
-/// A machine with a way that no NSG guards is open whatever we write (DESIGN 6).
+/// A machine with a way that no NSG guards is open whatever we write.
 std::optional<Problem> unguarded(const std::vector<ResolvedTarget>& targets,
                                  const Topology& topology) {
     for (const ResolvedTarget& target : targets) {

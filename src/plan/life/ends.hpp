@@ -5,15 +5,15 @@
 
 #include "plan/life/plan.hpp"
 
-/// When a grant ends, and since when nothing of it can still land: arithmetic on records
-/// (DESIGN 5.5).
+/// When a grant ends, and since when nothing of it can still land: arithmetic on
+/// records.
 namespace sallyport::life {
 
-/// Retention of a record whose grant had `notAfter`, counted from there (DESIGN 4.5).
+/// Retention of a record whose grant had `notAfter`, counted from there.
 inline constexpr seconds record_retention{24 * 3600};
 /// Of an ended grant whose policy is not there to say.
 inline constexpr seconds grant_retention_default{168 * 3600};
-inline constexpr int reopenings_max = 3;  // DESIGN 6, Drift
+inline constexpr int reopenings_max = 3;  // docs/kinds/jitpolicy.md, `drift.open`
 /// A grant closed while a write may still land is read again so long after its closing.
 inline constexpr seconds second_look{60};
 inline constexpr seconds third_look{5 * 60};
@@ -49,7 +49,7 @@ std::optional<Ending> ending(const View& view, Timestamp now);
 
 /// Its last putting back was refused, or nobody knows: a further try is the same putting back.
 bool is_under_repair(const RecordedRule& rule);
-/// Whether a rule that was taken away again is not to be put back any more (DESIGN 6, Drift).
+/// Whether a rule that was taken away again is not to be put back any more.
 /// `policy` null: not known, or gone; the default holds.
 bool is_exhausted(const AccessRecord& record, const JitPolicy* policy, const NsgId& nsg,
                   std::string_view rule);

@@ -151,9 +151,9 @@ Timestamp end_of(const AccessRecord& record);
 /// such a record needs claims and proofs, any other can be forgotten by lanes and heap.
 bool is_live(const AccessRecord& record);
 
-/// The opening allowance: 5 min without a firewall on the path (DESIGN 5.5).
+/// The opening allowance: 5 min without a firewall on the path.
 inline constexpr seconds opening_allowance{5 * 60};
-/// A write whose end is unknown is in flight this long (DESIGN 6, Proof).
+/// A write whose end is unknown is in flight this long.
 inline constexpr seconds in_flight_limit{15 * 60};
 
 }  // namespace sallyport::life

@@ -5,7 +5,7 @@
 
 #include "plan/life/claims.hpp"
 
-/// One row of the table in DESIGN 5.1, and the status that is written for it.
+/// One row of the table in docs/kinds/accessgrant.md, and the status that is written for it.
 namespace sallyport::life {
 
 struct State {

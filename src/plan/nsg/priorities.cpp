@@ -13,7 +13,7 @@ int count(const Peer& peer) { return static_cast<int>(peer.prefixes.size()); }
 
 Numbers::Numbers(const NsgState* observed, const std::set<int>& refused) : refused_(refused) {
     if (observed == nullptr) return;
-    // Azure wants numbers unique per direction (FACTS 3.2): outbound ones are in nobody's way.
+    // Azure wants numbers unique per direction: outbound ones are in nobody's way.
     for (const SecurityRule& rule : observed->rules) {
         if (rule.direction == Direction::inbound) taken_.insert(rule.priority);
     }

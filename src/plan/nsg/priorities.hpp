@@ -19,7 +19,7 @@ public:
     /// The lowest free one of the band below a limit; the highest above one.
     std::optional<int> lowest(Band band, int below) const;
     std::optional<int> highest(Band band, int above) const;
-    bool is_nearly_full(Band band) const;  ///< 80% taken (DESIGN 6)
+    bool is_nearly_full(Band band) const;  ///< 80% taken
 
 private:
     std::set<int> taken_;

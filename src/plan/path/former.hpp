@@ -7,7 +7,7 @@
 #include "model/rule.hpp"
 
 /// Azure enforces a rule's old text until the operation that writes the new one has ended, and goes
-/// on with it when that failed; reads show the new text at once (FACTS 1.4: `provisioningState`).
+/// on with it when that failed; reads show the new text at once (`provisioningState`).
 /// So a read taken during a write is completed by the reads before it.
 namespace sallyport::path {
 

@@ -27,8 +27,8 @@ struct GrantProof {
     Truth gone = Truth::unknown;
     std::string sentence = {};  ///< "proven by the read of nsg-web at 2026-11-21T09:00:12Z"
     /// `<nsg>/<rule>` of foreign denies that match some of its traffic: those in front of its rules
-    /// (or of any number it could get), and those that are not a catch-all, wherever they stand
-    /// (DESIGN 6).
+    /// (or of any number it could get), and those that are not a catch-all, wherever they
+    /// stand.
     std::vector<std::string> blocked_by = {};
     std::vector<std::string> foreign_denies = {};
     /// Other grants of ours (`namespace/name` from the mark) that still let some of its sources in.
