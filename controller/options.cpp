@@ -61,7 +61,7 @@ Result<Parsed> parse_options(const std::vector<std::string>& arguments) {
         "sallyport-controller");
     app.set_version_flag("--version", std::string("sallyport-controller ") + SALLYPORT_VERSION);
     app.add_flag("--embedded", options.embedded,
-                 "serve the control plane in this process, stored in --data-dir");
+                 "serve the control plane in this process, stored in --data-dir; required for now");
     app.add_option("--listen", options.listen,
                    "HOST:PORT of the embedded API; port 0: the kernel chooses")
         ->capture_default_str();
@@ -69,13 +69,14 @@ Result<Parsed> parse_options(const std::vector<std::string>& arguments) {
                    "HOST:PORT of /metrics, /healthz and /readyz")
         ->capture_default_str();
     app.add_option("--data-dir", options.data_dir,
-                   "directory of the database, the certificates and the journal");
+                   "directory of the database, the certificates and the journal; required");
     app.add_option("--token-file", options.token_file,
-                   "who may ask: lines token,user,uid,\"group,group\"; mode 0600");
+                   "who may ask: lines token,user,uid,\"group,group\"; mode 0600; required");
     app.add_option("--journal-dir", options.journal_dir,
                    "directory of the journal; default <data-dir>/journal");
     app.add_option("--owner-id", options.owner_id,
-                   "8 characters that name this installation in its marks");
+                   "8 characters that name this installation in its marks; default from the uid of "
+                   "namespace kube-system");
     app.add_option("--allow-custom-endpoint", options.allowed_custom_endpoints,
                    "host that CloudAccounts with cloud Custom may name; may be repeated");
     app.add_option("--log-level", level, "debug, info, warn or error")->capture_default_str();
