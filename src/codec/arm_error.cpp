@@ -13,7 +13,7 @@ using nlohmann::json;
 constexpr std::size_t arm_message_max = 1024;
 constexpr int details_depth_max = 5;
 constexpr seconds retry_after_max{3600};
-/// For a 429 that names no time; ARM's buckets refill within seconds (FACTS 1.7).
+/// For a 429 that names no time; ARM's buckets refill within seconds.
 constexpr seconds throttled_default{10};
 
 struct ArmCode {
@@ -61,7 +61,7 @@ std::string with_argument(std::string_view reason, std::string_view argument) {
                             : fmt::format("{}({})", reason, argument.substr(0, 512));
 }
 
-/// FACTS 8.6: in `additionalInfo`, else inside the message as JSON text.
+/// In `additionalInfo`, else inside the message as JSON text.
 std::string policy_assignment(const json& error, std::string_view message) {
     Problems ignored;
     const Field root(error, ignored);
@@ -166,7 +166,7 @@ json error_object(std::string_view body) {
     if (!parsed || !parsed->is_object()) return nullptr;
     if (const auto error = parsed->find("error"); error != parsed->end() && error->is_object())
         return *error;
-    // `{"Message": "…"}` of some providers (FACTS 1.2), and bodies that are the error itself.
+    // `{"Message": "…"}` of some providers, and bodies that are the error itself.
     if (const auto message = parsed->find("Message"); message != parsed->end())
         return {{"message", *message}};
     return *parsed;
@@ -276,7 +276,7 @@ Result<TokenAnswer> decode_token(std::string_view body) {
 Error decode_token_error(const ErrorAnswer& answer) {
     Error error;
     error.kind = verdict_of_status(answer.status).kind;
-    // 400 here says that the credential is wrong, not that the object is (FACTS 2.1).
+    // 400 here says that the credential is wrong, not that the object is.
     if (error.kind == ErrorKind::invalid || error.kind == ErrorKind::not_found)
         error.kind = ErrorKind::denied;
     error.status = answer.status;

@@ -233,7 +233,7 @@ Task<Result<void>> Account::list_nsgs() {
     const SteadyTime sent = services_.clock.steady_now();
     Result<std::vector<NsgState>> listed = co_await list_scopes<NsgState>(&Gateway::list_nsgs);
     if (!listed && listed.error().kind == ErrorKind::denied && !by_resource_group_) {
-        // The identity may only see the resource groups it was given (DESIGN 6, issue "Decided").
+        // The identity may only see the resource groups it was given.
         by_resource_group_ = true;
         if (!scopes().empty()) {
             listed = co_await list_scopes<NsgState>(&Gateway::list_nsgs);

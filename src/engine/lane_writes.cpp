@@ -11,7 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int closings_at_once_max = 8;  // DESIGN 6, Writes
+constexpr int closings_at_once_max = 8;
 /// How long a delete lock is believed before a removal is tried again.
 constexpr auto lock_belief = 5min;
 /// Between two removals of one rule that were both done.

@@ -10,7 +10,7 @@
 namespace sallyport::engine {
 
 /// Which rules of ours the reads of one NSG show as not in force, and since when. Azure tells how a
-/// write ended in `provisioningState` (FACTS 1.4); an operation that it lost sight of leaves the
+/// write ended in `provisioningState`; an operation that it lost sight of leaves the
 /// rule in `Updating` for good, and nothing but another write brings it into force.
 class Unsettled final {
 public:

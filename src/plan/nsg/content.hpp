@@ -17,7 +17,7 @@ RuleContent canonical(RuleContent content);
 /// (lists, ports) is the same.
 std::string change(const SecurityRule& wanted, const SecurityRule& stored);
 
-/// A rule that can match nothing stands in for one that may not be deleted (DESIGN 6): Deny,
+/// A rule that can match nothing stands in for one that may not be deleted: Deny,
 /// 192.0.2.1/32 to 192.0.2.1/32, port 1. Name, number and mark stay.
 SecurityRule tombstone_of(const SecurityRule& rule);
 bool is_tombstone(const SecurityRule& rule);

@@ -64,7 +64,7 @@ public:
     bool is_in_flight(std::string_view name) const;
     bool is_closing(std::string_view name) const;  ///< and that write closes
     /// Azure has stored this text and did not bring it into force, nor will it by itself: its
-    /// operation ended otherwise than it should, or never (FACTS 1.4: `provisioningState`). Writing
+    /// operation ended otherwise than it should, or never (`provisioningState`). Writing
     /// it again is the way out.
     bool has_failed(const SecurityRule& rule) const;
 

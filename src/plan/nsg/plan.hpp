@@ -121,7 +121,7 @@ struct Step {
     friend bool operator==(const Step&, const Step&) = default;
 };
 
-/// Something a person should know; `reason` from SURFACES 7.0 and DESIGN 6.
+/// Something a person should know; `reason` is one of docs/reasons.md.
 struct Finding {
     std::string reason;
     std::string message;
