@@ -121,6 +121,39 @@ void compare_sources(const CeilingComparison& c) {
     compare_widest(c, Family::v6, "ipv6");
 }
 
+/// What no address on the internet is in: RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291.
+AddressSet private_space() {
+    AddressSet space;
+    for (const char* const text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10",
+                                   "169.254.0.0/16", "fc00::/7", "fe80::/10"}) {
+        const auto network = Cidr::parse(text);
+        check(network.has_value(), "a constant network is well written");
+        space = space | AddressSet::of(*network);
+    }
+    return space;
+}
+
+/// An exception lets in without a grant and without an end. From inside (a jump host, a probe) that
+/// is the policy's own affair; from the internet only where the ceiling lets people come from.
+void compare_exceptions(const CeilingComparison& c) {
+    if (!c.tenant.ceiling.sources) return;
+    const SourceLimit& limit = *c.tenant.ceiling.sources;
+    const AddressSet allowed = AddressSet::of(limit.within) | private_space();
+    const auto& exceptions = c.policy.network.lockdown.exceptions;
+    for (std::size_t i = 0; i < exceptions.size(); ++i) {
+        const auto& [tag, cidr, reason] = exceptions[i];
+        const bool inside = tag ? tag->name == "virtualnetwork" || tag->name == "azureloadbalancer"
+                                : !cidr || allowed.contains(AddressSet::of(*cidr));
+        if (inside) continue;
+        c.refuse("ExceptionAboveCeiling",
+                 fmt::format("spec.network.lockdown.exceptions[{}] {} lets in from outside {}, the "
+                             "sources that {} allows; name a range inside them, or one that is "
+                             "private",
+                             i, tag ? to_text(Prefix(*tag)) : cidr->text(), list_text(limit.within),
+                             c.limit("ceiling.sources.within")));
+    }
+}
+
 void compare_approval(const CeilingComparison& c) {
     const Ceiling& ceiling = c.tenant.ceiling;
     if (c.policy.approval == ApprovalMode::automatic) {
@@ -163,6 +196,7 @@ std::vector<Problem> ceiling_problems(const JitPolicy& policy, const CloudAccoun
     compare_scopes(comparison);
     compare_ports(comparison);
     compare_sources(comparison);
+    compare_exceptions(comparison);
     compare_approval(comparison);
     return problems;
 }

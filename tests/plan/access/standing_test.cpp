@@ -192,6 +192,23 @@ TEST_CASE(
              },
              "SourcesAboveCeiling SourcesAboveCeiling",
              {"spec.network.sources.widest.ipv4 28", "32", "widest.ipv6 64", "128"}},
+            {"exceptions",
+             [](World& w) {
+                 ceiling(w).sources =
+                     SourceLimit{.within = {cidr("198.51.100.0/22"), cidr("2001:db8::/32")},
+                                 .widest_v4 = 28,
+                                 .widest_v6 = 64};
+                 w.policy.network.lockdown.exceptions = {
+                     {.cidr = cidr("0.0.0.0/1")},
+                     {.cidr = cidr("10.9.0.0/24")},
+                     {.tag = ServiceTag{"azureloadbalancer"}},
+                     {.cidr = cidr("198.51.100.0/24")},
+                     {.tag = ServiceTag{"azurecloud"}},
+                 };
+             },
+             "ExceptionAboveCeiling ExceptionAboveCeiling",
+             {"spec.network.lockdown.exceptions[0] 0.0.0.0/1", "exceptions[4] AzureCloud",
+              "198.51.100.0/22", "ceiling.sources.within"}},
             {"automatic",
              [](World& w) { ceiling(w).automatic_approval = false; },
              "ApprovalBelowCeiling",
