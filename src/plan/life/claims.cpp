@@ -93,6 +93,9 @@ Wanted wanted(const View& view) {
     if (!result.obstacle) result.obstacle = no_way(result.rules);
     if (!result.obstacle) result.obstacle = foreign_deny(view);
     result.may_open = !result.obstacle;
+    // A machine that moved to where no group is has left an address behind, which others may get.
+    if (!result.rules && result.rules.error().kind == ErrorKind::invalid)
+        result.rules = path::guarded_rules(view.record->request, **view.asked.topology);
     if (planted("half-done-stays") && !view.followed && !view.record->opened_at)
         result.may_open = false;
     if (!result.obstacle) result.obstacle = not_writing(view);

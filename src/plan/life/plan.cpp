@@ -165,7 +165,7 @@ RecordChange rules_seen(const View& view) {
 /// Every rule that is wanted is there, as a settled read shows. Without it a port that happens to
 /// stand open by foreign rules would pass for the grant's doing, and shut again under it.
 bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claims) {
-    if (!view.lanes_settled) return false;
+    if (!view.lanes_settled || view.proof.no_nsg) return false;
     if (planted("open-by-others")) return true;
     return std::ranges::all_of(claims, [&](const auto& claim) {
         const auto lane = std::ranges::find(view.lanes, claim.first, &LaneReport::nsg);

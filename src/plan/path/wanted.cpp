@@ -123,12 +123,13 @@ void lock_down(const Lockdown& lockdown, const PortsByProtocol& ports, Family fa
     }
 }
 
-}  // namespace
+using WaysOf = Result<std::vector<Way>>(const Topology& topology, const VmId& machine);
 
-Result<WantedByNsg> wanted_rules(const ResolvedRequest& request, const Topology& topology) {
+Result<WantedByNsg> rules_on(WaysOf* ways_of, const ResolvedRequest& request,
+                             const Topology& topology) {
     std::map<Group, PortsByDestination> groups;
     for (const ResolvedAccess& access : request.access) {
-        auto ways = guarded_ways(topology, access.target.id);
+        auto ways = ways_of(topology, access.target.id);
         if (!ways) return std::move(ways).error();
         for (const Way& way : *ways) {
             const Family family = way.destination.family;
@@ -149,6 +150,16 @@ Result<WantedByNsg> wanted_rules(const ResolvedRequest& request, const Topology&
             rules.push_back(std::move(content));
     }
     return wanted;
+}
+
+}  // namespace
+
+Result<WantedByNsg> wanted_rules(const ResolvedRequest& request, const Topology& topology) {
+    return rules_on(guarded_ways, request, topology);
+}
+
+Result<WantedByNsg> guarded_rules(const ResolvedRequest& request, const Topology& topology) {
+    return rules_on(ways_to, request, topology);
 }
 
 Result<std::map<NsgId, WantedLockdown>> wanted_lockdown(const JitPolicy& policy,

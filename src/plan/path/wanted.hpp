@@ -18,6 +18,9 @@ using WantedByNsg = std::map<NsgId, std::vector<nsg::RuleContent>>;
 /// target is gone. `NoNsgNoFirewall` (kind invalid): a way has no NSG at all.
 Result<WantedByNsg> wanted_rules(const ResolvedRequest& request, const Topology& topology);
 
+/// The same where ways without an NSG are left out: what may stay of it while a target has one.
+Result<WantedByNsg> guarded_rules(const ResolvedRequest& request, const Topology& topology);
+
 /// The lockdown a policy needs on every NSG of its machines' ways.
 struct WantedLockdown {
     std::vector<nsg::RuleContent> denies = {};

@@ -200,3 +200,17 @@ TEST_CASE("what began to close at its end stays closed when the clock is set bac
     CHECK(story.published.phase == "Expired");
     CHECK(story.record->end_reason == "Expired");
 }
+
+TEST_CASE("a machine that moved to where no group is leaves no opening at its old place") {
+    Story story = opened();
+    REQUIRE(story.rules == std::set<NsgId>{nsg_id("nsg-web")});
+    std::vector<VirtualNetwork> networks = *story.topology.networks;
+    networks.front().subnets.front().nsg.reset();
+    story.topology.networks = networks;
+
+    story.settle();
+
+    CHECK(story.rules.empty());
+    CHECK_FALSE(story.record->closed());
+    CHECK(text_of(story.published).find("NoNsgNoFirewall") != std::string::npos);
+}
