@@ -149,6 +149,7 @@ private:
     // grant_flow.cpp
     Task<std::optional<std::chrono::milliseconds>> look_at_grant(std::string uid);
     struct Observed;
+    class Counted;
     void observe(const std::string& uid, GrantEntry& entry, Observed& out);
     void observe_surfaces(const std::string& uid, const GrantEntry& entry, Observed& out);
     std::optional<access::Problem> nothing_opens(const Account* account) const;

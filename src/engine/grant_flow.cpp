@@ -353,9 +353,35 @@ Task<Result<void>> Engine::apply(std::string uid, life::StoreStep step) {
     co_return co_await services_.store.delete_record(record->meta.key.name, record->meta.uid);
 }
 
+/// Counts a grant among those of its requester until it is known whether it has a record.
+class Engine::Counted final {
+public:
+    Counted(Engine& engine, std::pair<std::string, std::string> whose, std::string uid)
+        : engine_(engine), whose_(std::move(whose)), uid_(std::move(uid)) {
+        engine_.active_[whose_].insert(uid_);
+    }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() {
+        const auto entry = engine_.grants_.find(uid_);
+        const auto same = engine_.active_.find(whose_);
+        const bool active = entry != engine_.grants_.end() && entry->second.active;
+        if (active || same == engine_.active_.end()) return;
+        same->second.erase(uid_);
+        if (same->second.empty()) engine_.active_.erase(same);
+    }
+
+private:
+    Engine& engine_;
+    std::pair<std::string, std::string> whose_;
+    std::string uid_;
+};
+
 Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
     Account* account = find_account(record.account);
     if (!account) co_return unavailable("the account is not set up yet");
+    // What else its requester asks for is decided while this waits, and has to count it.
+    const Counted counted(*this, {record.policy_uid, record.requester.user}, uid);
     LedgerEvent decided{
         .record = record.meta.key.name,
         .event = "grant.decided",

@@ -124,8 +124,10 @@ Task<void> Records::write(std::string name) {
 Task<Result<void>> Records::apply(const std::string& name, const std::vector<Pending>& batch) {
     std::optional<AccessRecord> base;
     if (const AccessRecord* newest = stored(name)) base = *newest;
-    const std::vector<Change> deferred = std::exchange(deferred_[name], {});
+    std::vector<Change> deferred;
+    if (auto waiting = deferred_.extract(name)) deferred = std::move(waiting.mapped());
     const auto give_back = [&] {
+        if (deferred.empty()) return;
         std::vector<Change>& later = deferred_[name];
         later.insert(later.begin(), deferred.begin(), deferred.end());
     };
