@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -84,7 +85,10 @@ Task<Result<std::vector<Page>>> ArmGateway::list(Query query,
     std::vector<Page> all;
     const std::string correlation = client_.new_id();
     std::string target = query.target;
+    std::set<std::string> asked;
     for (int pages = 0; pages < pages_max; ++pages) {
+        if (!asked.insert(target).second)
+            co_return unavailable(query.what + ": a page leads back to one that was read");
         ArmClient::Call call{.target = target, .correlation_id = correlation};
         Result<http::Response> answer = co_await client_.send(std::move(call));
         if (!answer) co_return std::move(answer).error().context(query.what);

@@ -70,6 +70,23 @@ TEST_CASE("a list that fails on a later page is no list") {
     CHECK(nsgs.error().kind == ErrorKind::unavailable);
 }
 
+TEST_CASE("a list whose pages lead round in a circle ends, and is no list") {
+    ArmWorld world;
+    int lists = 0;
+    world.network.before_send = [&](const http::Request& request) {
+        if (request.method != "GET") return Fate{};
+        const char* const next = ++lists % 2 == 0 ? "https://azure.test/a" : "https://azure.test/b";
+        const Json page = {{"value", Json::array()}, {"nextLink", next}};
+        return Fate{.instead = http::Response{.body = page.dump()}};
+    };
+
+    const auto nsgs = world.finish(world.gateway->list_nsgs(whole));
+
+    REQUIRE_FALSE(nsgs);
+    CHECK(nsgs.error().kind == ErrorKind::unavailable);
+    CHECK(lists <= 4);
+}
+
 TEST_CASE("a link to another origin is not followed, and our token does not go there") {
     for (const char* link :
          {"https://elsewhere.test/page2", "http://azure.test/page2", "//elsewhere.test/",
