@@ -50,6 +50,7 @@ std::optional<Subnet> read_subnet(const Field& item) {
         subnet.prefixes.push_back(*single);
     }
     subnet.nsg = read_reference<NsgId>(properties["networkSecurityGroup"]);
+    subnet.routed = static_cast<bool>(properties["routeTable"]);
     return subnet;
 }
 
@@ -67,6 +68,7 @@ std::optional<Peering> read_peering(const Field& item) {
     if (const Field access = properties["allowVirtualNetworkAccess"]) {
         if (const auto allowed = access.boolean()) peering.in_tag = *allowed;
     }
+    peering.remote_gateways = properties["useRemoteGateways"].boolean().value_or(false);
     return peering;
 }
 

@@ -97,10 +97,9 @@ std::optional<SecurityRule> read_rule(const Field& item) {
     rule.destination_ports = to_ports.value_or(std::vector{PortRange::all()});
     rule.protocol = protocol ? *protocol : Protocol::any;
     if (!from_ports || !to_ports || !protocol) {
-        // Widened, and unreadable at once: an allow may reach anything, and is no proof that it
-        // does.
-        rule.source.prefixes.emplace_back(Unreadable{"a protocol or port that cannot be read"});
-        make_canonical(rule.source.prefixes);
+        // Widened, and unreadable as a whole: an allow may reach anything, and is no proof that it
+        // does; a deny that stood for all it names would prove ports closed that it does not close.
+        rule.source = {.prefixes = {Unreadable{"a protocol or port that cannot be read"}}};
     }
     const std::string state = read_loose_text(properties["provisioningState"]);
     if (!state.empty()) rule.provisioning_state = state;
@@ -129,6 +128,8 @@ std::optional<NsgState> read_nsg(const Field& item) {
     const std::string provisioning = read_loose_text(properties["provisioningState"]);
     if (!provisioning.empty()) state.provisioning_state = provisioning;
     state.flush_connection = properties["flushConnection"].boolean().value_or(false);
+    // Azure tells its default rules at least: without any list it did not say that there are none.
+    if (!properties["defaultSecurityRules"]) properties["securityRules"].required();
     state.rules = read_rules(properties["securityRules"]);
     state.default_rules = read_rules(properties["defaultSecurityRules"]);
     return state;

@@ -34,6 +34,7 @@ struct Subnet {
     SubnetId id;
     std::vector<Cidr> prefixes = {};
     std::optional<NsgId> nsg = {};
+    bool routed = false;  ///< has a route table, which is not read
     friend bool operator==(const Subnet&, const Subnet&) = default;
 };
 
@@ -46,6 +47,7 @@ struct Peering {
     /// tag `VirtualNetwork` ("Create, change, or delete a virtual network peering" in Azure's
     /// documentation). Missing: the answer did not say.
     Known<bool> in_tag = {};
+    bool remote_gateways = false;  ///< `useRemoteGateways`: what those connect to is not read
     friend bool operator==(const Peering&, const Peering&) = default;
 };
 

@@ -102,10 +102,53 @@ TEST_CASE("what cannot be read of a rule is unreadable, so that neither proof le
             return std::holds_alternative<Unreadable>(p);
         }));
     }
+    // Nothing else is left of its source: a deny of everybody would else pass for one that is sure.
+    for (const char* changes : {R"({"protocol": "Sctp", "access": "Deny"})",
+                                R"({"destinationPortRange": "80,443", "access": "Deny"})"}) {
+        CAPTURE(std::string(changes));
+        const SecurityRule odd = read(changes);
+        REQUIRE(odd.source.prefixes.size() == 1);
+        CHECK(std::holds_alternative<Unreadable>(odd.source.prefixes.front()));
+        CHECK(odd.source.asgs.empty());
+    }
     CHECK_FALSE(decode_rule(rule(R"({"access": "Maybe"})").dump()));
     CHECK_FALSE(decode_rule(rule(R"({"direction": null})").dump()));
     CHECK_FALSE(decode_rule(rule(R"({"priority": "200"})").dump()));
     CHECK(decode_rule("<html>502</html>").error().kind == ErrorKind::unavailable);
+}
+
+TEST_CASE("a group that tells of no rules at all, not even Azure's own, was not read") {
+    const auto group_with = [](const json& properties) {
+        return decode_nsg(json{{"id", nsg_id}, {"properties", properties}}.dump());
+    };
+
+    CHECK_FALSE(group_with(json::object()));
+    CHECK_FALSE(group_with({{"securityRules", nullptr}, {"provisioningState", "Updating"}}));
+    CHECK(group_with({{"securityRules", json::array()}}));
+    CHECK(group_with({{"defaultSecurityRules", json::array()}}));
+}
+
+TEST_CASE("routes and gateways that are not read are told of a network") {
+    const auto patched = [](const char* patch) {
+        json told = network;
+        told = told.patch(json::parse(patch));
+        return decode_networks(json{{"value", {told}}}.dump()).value().values.at(0);
+    };
+
+    const VirtualNetwork plain = patched("[]");
+    const VirtualNetwork routed = patched(
+        R"([{"op": "add", "path": "/properties/subnets/0/properties/routeTable",
+             "value": {"id": "/subscriptions/s/resourceGroups/rg/providers/x/routeTables/r"}}])");
+    const VirtualNetwork through_hub = patched(
+        R"([{"op": "add",
+             "path": "/properties/virtualNetworkPeerings/0/properties/useRemoteGateways",
+             "value": true}])");
+
+    CHECK_FALSE(plain.subnets.at(0).routed);
+    CHECK_FALSE(plain.peerings.at(0).remote_gateways);
+    CHECK(routed.subnets.at(0).routed);
+    CHECK_FALSE(routed.subnets.at(1).routed);
+    CHECK(through_hub.peerings.at(0).remote_gateways);
 }
 
 TEST_CASE("a group's rules are in the order in which they are asked") {
@@ -134,7 +177,7 @@ TEST_CASE("a group's rules are in the order in which they are asked") {
 }
 
 TEST_CASE("one entry that cannot be read spoils a list: it must not look absent") {
-    const json good = {{"id", nsg_id}, {"properties", json::object()}};
+    const json good = {{"id", nsg_id}, {"properties", {{"securityRules", json::array()}}}};
     const auto page =
         decode_nsgs(json{{"value", {good}}, {"nextLink", "https://x/?$skipToken=1"}}.dump());
     REQUIRE(page);

@@ -164,6 +164,16 @@ public:
         peerings_.push_back({vnet_id(name), std::move(prefixes), connected, in_tag});
         return *this;
     }
+    TopologyBuilder& through_gateways_of(std::string_view name) {
+        peerings_.push_back({vnet_id(name), {}, true, true, true});
+        peerings_.back().remote_prefixes = {cidr("10.9.0.0/16")};
+        return *this;
+    }
+    TopologyBuilder& routed() { return routed_ = true, *this; }
+    TopologyBuilder& with_subnet(std::string_view name) {
+        more_subnets_.push_back({.id = subnet_id("vnet", name)});
+        return *this;
+    }
     TopologyBuilder& tag(std::string name, std::vector<Cidr> networks) {
         topology_.service_tags[std::move(name)] = AddressSet::of(networks);
         return *this;
@@ -172,12 +182,15 @@ public:
         Topology topology = topology_;
         topology.machines = machines_;
         topology.nics = nics_;
+        std::vector<Subnet> subnets = {{.id = subnet_id("vnet", "web"),
+                                        .prefixes = cidrs({"10.0.0.0/24"}),
+                                        .nsg = subnet_nsg_,
+                                        .routed = routed_}};
+        subnets.insert(subnets.end(), more_subnets_.begin(), more_subnets_.end());
         topology.networks =
             std::vector<VirtualNetwork>{{.id = vnet_id("vnet"),
                                          .address_space = cidrs({"10.0.0.0/16", "fd00::/48"}),
-                                         .subnets = {{.id = subnet_id("vnet", "web"),
-                                                      .prefixes = cidrs({"10.0.0.0/24"}),
-                                                      .nsg = subnet_nsg_}},
+                                         .subnets = std::move(subnets),
                                          .peerings = peerings_}};
         return topology;
     }
@@ -187,7 +200,9 @@ private:
     std::vector<VirtualMachine> machines_;
     std::vector<Nic> nics_;
     std::vector<Peering> peerings_;
+    std::vector<Subnet> more_subnets_;
     std::optional<NsgId> subnet_nsg_;
+    bool routed_ = false;
 };
 
 inline nsg::RuleContent content(const SecurityRule& rule) {

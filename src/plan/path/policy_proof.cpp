@@ -70,11 +70,15 @@ std::string in_words(const Openers& openers, const Lockdown& lockdown) {
             part += ", or set spec.network.lockdown.precedence: AboveExisting";
         parts.push_back(std::move(part));
     }
-    if (!openers.defaults.empty())
-        parts.push_back(listed(openers.defaults) +
-                        (lockdown.mode == LockdownMode::deny
-                             ? " until the lockdown is in place"
-                             : ": spec.network.lockdown.mode: Deny closes that"));
+    if (!openers.defaults.empty()) {
+        const char* const remedy =
+            lockdown.mode == LockdownMode::none ? ": spec.network.lockdown.mode: Deny closes that"
+            : lockdown.against == LockdownAgainst::internet
+                ? " until the lockdown is in place; where a route table or a gateway may widen the "
+                  "tag VirtualNetwork, only spec.network.lockdown.against: Any closes that"
+                : " until the lockdown is in place";
+        parts.push_back(listed(openers.defaults) + remedy);
+    }
     if (!openers.ours.empty())
         parts.push_back(listed(openers.ours) +
                         ", of ours: for a grant that has ended or is another policy's, or changed "

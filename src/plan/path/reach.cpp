@@ -185,6 +185,9 @@ Result<std::vector<Way>> ways_to(const Topology& topology, const VmId& machine) 
     for (const Nic& nic : *topology.nics) {
         if (nic.vm == machine) nics.insert(nic.id);
     }
+    // Azure has no machine without one: then the answers did not tell.
+    if (nics.empty())
+        return unavailable(fmt::format("no network interface of {} was in the lists", machine));
     std::vector<Way> ways;
     for (const NicId& id : nics) {
         const Nic* nic = topology.nic(id);

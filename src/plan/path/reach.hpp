@@ -36,10 +36,12 @@ struct Bounds {
 
 /// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof):
 /// `VirtualNetwork` is the network's space and that of its connected peers, but for peerings that
-/// say `allowVirtualNetworkAccess: false` (surely not) or nothing of it; `Internet` surely the
-/// public addresses outside it, possibly all outside it; `AzureLoadBalancer` the probe address
-/// 168.63.129.16 and fe80::1234:5678:9abc; other tags come from the service-tag list, ASGs from the
-/// NICs. What is not known, or says nothing, is surely nothing and possibly everything.
+/// say `allowVirtualNetworkAccess: false` (surely not) or nothing of it, and possibly everything
+/// where the subnet has a route table or the network a gateway, its own or a peer's; `Internet`
+/// surely the public addresses outside it, possibly all outside it; `AzureLoadBalancer` the probe
+/// address 168.63.129.16 and fe80::1234:5678:9abc; other tags come from the service-tag list. An
+/// ASG is surely the listed NICs in it, possibly all of the networks, for the instances of scale
+/// sets. What is not known, or says nothing, is surely nothing and possibly everything.
 Bounds resolve(const Peer& peer, const Topology& topology, const Way& way);
 
 /// Traffic of one protocol to one way and one range of ports.

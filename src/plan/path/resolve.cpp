@@ -2,6 +2,7 @@
 #include <array>
 
 #include "base/check.hpp"
+#include "base/text.hpp"
 #include "plan/path/reach.hpp"
 
 namespace sallyport::path {
@@ -38,10 +39,29 @@ AddressSet public_space() {
     return space;
 }
 
+/// What else the tag holds: "all connected on-premises address spaces, [...] virtual networks
+/// connected to a virtual network gateway, [...] and address prefixes used on user-defined routes.
+/// This tag might also contain default routes" ("Virtual network service tags" in Azure's
+/// documentation). None of that is read; where there is any, it may be everything.
+bool may_hold_more(const Topology& topology, const VirtualNetwork& network,
+                   const SubnetId& subnet) {
+    const Subnet* const own = topology.subnet(subnet);
+    const bool routed = own == nullptr || own->routed;
+    const bool gateway = std::ranges::any_of(network.subnets, [](const Subnet& each) {
+        // Azure lets them stand in subnets of these names alone.
+        return equals_ignoring_case(each.id.name(), "gatewaysubnet") ||
+               equals_ignoring_case(each.id.name(), "routeserversubnet");
+    });
+    return routed || gateway || std::ranges::any_of(network.peerings, [](const Peering& peering) {
+               return peering.connected && peering.remote_gateways;
+           });
+}
+
 Bounds virtual_network(const Topology& topology, const Way& way) {
     const VirtualNetwork* network = way.subnet ? topology.network_of(*way.subnet) : nullptr;
     if (network == nullptr) return unresolved();
     Bounds bounds = exactly(AddressSet::of(network->address_space));
+    if (may_hold_more(topology, *network, *way.subnet)) add(bounds, unresolved());
     for (const Peering& peering : network->peerings) {
         if (!peering.connected || peering.in_tag == Known(false)) continue;
         Bounds space = unresolved();
@@ -83,11 +103,18 @@ Bounds of_asg(const ArmId& asg, const Topology& topology, const Way& way) {
             }
         }
     }
-    // Members that were not listed may exist. An ASG's NICs are all in one virtual network and so
-    // in one subscription; of another one nothing was read.
-    const bool complete =
-        topology.whole_subscription && asg.subscription() == way.machine.id().subscription();
-    if (!complete) members.possibly = AddressSet::everything();
+    // Members that were not listed may exist: the instances of a scale set have interfaces that
+    // Azure lists with the set alone. An ASG's NICs are all in one virtual network and so in one
+    // subscription; of another one nothing was read.
+    const bool complete = topology.whole_subscription && topology.networks &&
+                          equals_ignoring_case(asg.subscription(), way.machine.id().subscription());
+    if (!complete) {
+        add(members, unresolved());
+        return members;
+    }
+    for (const VirtualNetwork& network : *topology.networks) {
+        members.possibly = members.possibly | AddressSet::of(network.address_space);
+    }
     return members;
 }
 

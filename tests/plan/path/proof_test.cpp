@@ -301,6 +301,24 @@ TEST_CASE(
     CHECK(world.judge_port({.against = LockdownAgainst::internet}, {}).state == PortState::closed);
 }
 
+TEST_CASE("a port is not closed to the Internet where the network's tag may hold the Internet") {
+    World world;
+    world.topology = TopologyBuilder().machine("web01", {"10.0.0.4"}).routed();
+    const nsg::PolicyClaim ssh = policy("ssh");
+    nsg::RuleContent deny = deny_all();
+    deny.source = {.prefixes = {parse_prefix("Internet")}};
+    world.web.rules = {rule_of(ssh, 0, 4094, deny)};
+
+    const PortVerdict internet = world.judge_port({.against = LockdownAgainst::internet}, {});
+    world.web.rules = {rule_of(ssh, 0, 4094, deny_all())};
+    const PortVerdict any = world.judge_port({}, {});
+
+    CHECK(internet.state == PortState::shadowed);
+    CHECK(internet.by == Names{"nsg-web/AllowVnetInBound"});
+    CHECK(internet.sentence.ends_with("only spec.network.lockdown.against: Any closes that"));
+    CHECK(any.state == PortState::closed);
+}
+
 TEST_CASE("one rule per protocol, family, source set and distinct pair of destinations and ports") {
     const Topology topology =
         TopologyBuilder().machine("web01", {"10.0.0.4", "fd00::4"}).machine("web02", {"10.0.0.5"});

@@ -322,6 +322,27 @@ TEST_CASE(
     CHECK(internet.possibly.contains(there));
 }
 
+TEST_CASE("VirtualNetwork may be everything where routes or gateways that are not read add to it") {
+    const auto builder = [] { return TopologyBuilder().machine("web01", {"10.0.0.4"}); };
+    const Peer tag{.prefixes = {parse_prefix("VirtualNetwork")}};
+    const Address far = address("8.8.8.8");
+    for (const Topology& topology : std::vector<Topology>{
+             builder().routed(), builder().with_subnet("gatewaysubnet"),
+             builder().with_subnet("RouteServerSubnet"), builder().through_gateways_of("hub")}) {
+        const Bounds inside = resolve(tag, topology, way_to(topology));
+        CHECK(inside.surely.contains(address("10.0.3.3")));
+        CHECK_FALSE(inside.surely.contains(far));
+        CHECK(inside.possibly == AddressSet::everything());
+        // What may be inside is not surely outside.
+        const Bounds internet =
+            resolve({.prefixes = {parse_prefix("Internet")}}, topology, way_to(topology));
+        CHECK(internet.surely.empty());
+        CHECK(internet.possibly.contains(far));
+    }
+    const Topology other = builder().with_subnet("AzureFirewallSubnet");
+    CHECK_FALSE(resolve(tag, other, way_to(other)).possibly.contains(far));
+}
+
 TEST_CASE("Internet is surely the public addresses outside the network, possibly all outside it") {
     const Topology topology = TopologyBuilder().machine("web01", {"10.0.0.4"});
     const Bounds internet =
@@ -344,14 +365,20 @@ TEST_CASE("AzureLoadBalancer is the address that its probes come from") {
 }
 
 TEST_CASE(
-    "an application security group is its members, all of them only if all NICs were listed") {
+    "an application security group is its listed members, and may have others in the networks: "
+    "instances of scale sets are in no list of NICs") {
     Topology topology = TopologyBuilder()
                             .machine("web01", {"10.0.0.4"}, nsg_id(), {asg_id("web")})
                             .machine("ops01", {"10.0.0.9"}, nsg_id(), {asg_id("ops")});
     const Way way = way_to(topology);
     const Peer ops{.asgs = {asg_id("ops").id()}};
 
-    CHECK(resolve(ops, topology, way).possibly == AddressSet::of(cidr("10.0.0.9/32")));
+    CHECK(resolve(ops, topology, way).surely == AddressSet::of(cidr("10.0.0.9/32")));
+    CHECK(resolve(ops, topology, way).possibly ==
+          AddressSet::of(cidrs({"10.0.0.0/16", "fd00::/48"})));
+    const Peer empty{.asgs = {asg_id("set").id()}};
+    CHECK(resolve(empty, topology, way).surely.empty());
+    CHECK(resolve(empty, topology, way).possibly.contains(address("10.0.7.7")));
     topology.whole_subscription = false;
     CHECK(resolve(ops, topology, way).surely == AddressSet::of(cidr("10.0.0.9/32")));
     CHECK(resolve(ops, topology, way).possibly == AddressSet::everything());
@@ -367,11 +394,15 @@ TEST_CASE("a machine has a way for every address of every NIC, and nothing is gu
         TopologyBuilder().subnet_nsg("nsg-subnet").machine("web01", {"10.0.0.4", "fd00::4"});
     Topology unread = topology;
     unread.nics = {};
+    Topology untold = topology;
+    untold.machines = std::vector<VirtualMachine>{{.id = vm_id("web01")}};
+    untold.nics = std::vector<Nic>();
     Topology lost_subnet = topology;
     lost_subnet.networks = std::vector<VirtualNetwork>();
 
     CHECK(must(ways_to(topology, vm_id("web01"))).size() == 2);
     CHECK(ways_to(topology, vm_id("nobody")).error().kind == ErrorKind::not_found);
     CHECK(ways_to(unread, vm_id("web01")).error().kind == ErrorKind::unavailable);
+    CHECK(ways_to(untold, vm_id("web01")).error().kind == ErrorKind::unavailable);
     CHECK(ways_to(lost_subnet, vm_id("web01")).error().kind == ErrorKind::unavailable);
 }
