@@ -158,7 +158,7 @@ def main():
         if any(without.values()):
             print("a check complains though no bug is planted")
             return 1
-    unnoticed, rows = [], {}
+    unnoticed, seedless, rows = [], [], {}
     with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
         running = {pool.submit(Checks(bug, chosen).all): bug for bug in chosen.only or sorted(bugs)}
         for each in concurrent.futures.as_completed(running):
@@ -169,8 +169,12 @@ def main():
                 chosen.table.write_text("\n".join(rows[b] for b in bugs if b in rows) + "\n")
             if not is_noticed(noticed):
                 unnoticed.append(bug)
+            if not noticed["seeds"]:
+                seedless.append(bug)
     print(f"{len(running) - len(unnoticed)} of {len(running)} planted bugs were noticed by the "
           f"simulation, in {time.monotonic() - began:.0f} s")
+    if seedless:
+        print(f"not noticed by the seeds that were tried: {', '.join(sorted(seedless))}")
     if unnoticed:
         print(f"not noticed: {', '.join(sorted(unnoticed))}")
     return 1 if unnoticed else 0

@@ -46,7 +46,11 @@ struct SeenGrant {
         {};                ///< the operator asked for the end of a rule of it
     bool reached = false;  ///< every source of it reaches every port of it
     bool reached_once = false;
-    bool had_rules = false;                    ///< there was a rule with its mark
+    bool had_rules = false;                   ///< there was a rule with its mark
+    std::optional<SteadyTime> recorded = {};  ///< its record has been there since then
+    /// When its record first said that it was opened: somebody else had written since the operator
+    /// had read each group, or Azure or the API server was not well. nullopt: it does not say so.
+    std::optional<bool> excused_as_opened = {};
     std::optional<SteadyTime> cut_since = {};  ///< reached once, and not any more
 };
 
@@ -60,6 +64,9 @@ struct Opening {
     /// What stands under its name in the cloud lets in all of it, and as early, in this moment.
     bool narrows = false;
 };
+
+/// `SeenGrant::over_by` of a grant that stands without its policy.
+inline constexpr const char* without_policy = "without its policy";
 
 struct History {
     Timestamp now{};
@@ -81,12 +88,22 @@ struct History {
     std::map<std::string, SteadyTime> removals_sent = {};  ///< by `nsg/name`, the operator's newest
     std::map<std::string, SteadyTime> puts_sent = {};      ///< the same of what writes
     std::size_t writes_of_minute = 0;                      ///< the operator's, Events apart
-    std::string stale_write = {};  ///< on a version older than one of its own; empty: none
+    std::string stale_write = {};     ///< on a version older than one of its own; empty: none
+    std::string early_try = {};       ///< a write that left before Azure wanted it; empty: none
+    std::string tried_together = {};  ///< writes that are tried again together; empty: none
+    std::string wrong_deletion = {};  ///< of an object that another one was meant by; empty: none
+    std::string lost_lockdown = {};   ///< that its policy said to keep; empty: none
+    std::map<std::string, int> put_back = {};  ///< by rule: after somebody had taken it away
+    std::map<std::string, SteadyTime> excepted_in =
+        {};                                   ///< by machine: when who is excepted got in
+    std::set<std::string> excepted_out = {};  ///< machines where who is excepted does not any more
+    bool denied_above = false;                ///< a deny of others stands before all grants
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
-    SteadyTime others_wrote{};  ///< somebody else changed a rule
-    SteadyTime azure_heals{};   ///< Azure or the way there is disturbed until then
-    SteadyTime kube_heals{};    ///< the same of the API server
+    SteadyTime others_wrote{};   ///< somebody else changed a rule
+    SteadyTime policy_edited{};  ///< somebody changed a policy that was there
+    SteadyTime azure_heals{};    ///< Azure or the way there is disturbed until then
+    SteadyTime kube_heals{};     ///< the same of the API server
     SteadyTime
         start_heals{};  ///< what the API server did to the calls that a start needs for closing
     std::optional<SteadyTime> running_since = {};  ///< nullopt: no process runs

@@ -70,8 +70,66 @@ Complaint opened_was_open(const History& h) {
     for (const auto& [uid, grant] : h.grants) {
         if (!grant.record.contains("/status/openedAt"_json_pointer)) continue;
         if (!grant.had_rules) return "grant " + grant.name + " is called opened without any rule";
-        if (!grant.reached_once && !others_came_between(h, grant))
+        const bool excused =
+            grant.excused_as_opened.value_or(true) && others_came_between(h, grant);
+        if (!grant.reached_once && !excused)
             return "grant " + grant.name + " is called opened and never was";
+    }
+    return std::nullopt;
+}
+
+/// I11. Azure is left alone for as long as it asks.
+Complaint azure_is_left_alone(const History& h) {
+    return h.early_try.empty() ? std::nullopt : std::optional(h.early_try);
+}
+
+/// I11. What was refused at one moment is tried again at many, or it would be refused again.
+Complaint tries_are_spread(const History& h) {
+    return h.tried_together.empty() ? std::nullopt : std::optional(h.tried_together);
+}
+
+/// I15. A deletion takes the object that it means, and no other of its name.
+Complaint deletions_mean_one(const History& h) {
+    return h.wrong_deletion.empty() ? std::nullopt : std::optional(h.wrong_deletion);
+}
+
+/// I8. A lockdown outlives its policy, unless the policy says `onDelete: Remove`.
+Complaint lockdowns_stay(const History& h) {
+    return h.lost_lockdown.empty() ? std::nullopt : std::optional(h.lost_lockdown);
+}
+
+/// DESIGN 6, Drift: what somebody takes away again and again is not fought over without end.
+Complaint put_back_three_times(const History& h) {
+    for (const auto& [rule, times] : h.put_back) {
+        if (times > 3) return fmt::format("{} was put back {} times", rule, times);
+    }
+    return std::nullopt;
+}
+
+/// I8. Who is excepted from a lockdown gets in all the time, also while it is written.
+Complaint excepted_access_stays(const History& h) {
+    for (const std::string& machine : h.excepted_out) {
+        const SteadyTime in = h.excepted_in.at(machine);
+        // What somebody takes away is put back by whoever comes first.
+        const bool excused = h.others_wrote + 92s > in || in < h.policy_edited + 100s ||
+                             in < std::max(h.azure_heals, h.kube_heals) + 60s;
+        if (!excused) return "who is excepted does not get to " + machine + " any more";
+    }
+    return std::nullopt;
+}
+
+/// I12, first half: what is decided opens, once all has been well for a while.
+Complaint owed_access_comes(const History& h) {
+    if (!h.running_since || h.clock_apart != 0s || h.denied_above) return std::nullopt;
+    const SteadyTime well = std::max({h.azure_heals, h.kube_heals, h.others_wrote, h.clock_set,
+                                      *h.running_since, h.policy_edited});
+    for (const auto& [uid, grant] : h.grants) {
+        if (!grant.exists || !grant.recorded || h.due_since(grant)) continue;
+        if (grant.record.contains("/status/openedAt"_json_pointer)) continue;
+        const auto late = h.steady - std::max(well, *grant.recorded);
+        if (late > 200s)
+            return fmt::format("grant {} has not opened, and all has been well for {:.1f} s",
+                               grant.name, std::chrono::duration<double>(late).count());
     }
     return std::nullopt;
 }

@@ -157,6 +157,31 @@ const Break breaks[] = {
     {"open is open", "says Open", [](Seen& s) { s.grant().reached = false; }},
     {"opened was open", "never let in", [](Seen& s) { s.grant().reached_once = false; }},
     {"opened was open", "others let in", [](Seen& s) { s.grant().had_rules = false; }},
+    {"opened was open", "blocked before the groups were read",
+     [](Seen& s) {
+         s.grant().reached_once = false;
+         s.grant().excused_as_opened = false;
+         s.history.others_wrote = s.history.steady;
+     }},
+    {"lockdowns stay", "one went", [](Seen& s) { s.history.lost_lockdown = "a deny is removed"; }},
+    {"excepted access stays", "the deny came first",
+     [](Seen& s) {
+         s.history.excepted_in["web01"] = s.history.steady - 1s;
+         s.history.excepted_out.insert("web01");
+     }},
+    {"Azure is left alone", "a second early",
+     [](Seen& s) { s.history.early_try = "a PUT leaves 1 s before Azure wants it"; }},
+    {"tries are spread", "two at once",
+     [](Seen& s) { s.history.tried_together = "one and another"; }},
+    {"owed access comes", "decided 201 s ago",
+     [](Seen& s) {
+         s.record()["status"].erase("openedAt");
+         pass(s, 201s);
+         s.grant().recorded = s.history.steady - 201s;
+     }},
+    {"put back three times", "four times", [](Seen& s) { s.history.put_back["nsg-web01/x"] = 4; }},
+    {"deletions mean one", "another one went",
+     [](Seen& s) { s.history.wrong_deletion = "a was made after its deletion had left"; }},
     {"numbers are free", "another name",
      [](Seen& s) {
          s.opening.priority = s.rule().properties.at("priority");
@@ -240,6 +265,39 @@ TEST_CASE("a write on an older version than its writer was told of is seen, and 
     CHECK_FALSE(stale_after({.way = support::Fate::Way::lost_reply}, told("10"), "9", 2));
     CHECK_FALSE(stale_after({}, {.status = 409}, "9", 2));
     CHECK_FALSE(stale_after({}, told("10", R"("deletionTimestamp":"x",)"), "9", 2));
+}
+
+TEST_CASE("what is tried again too early, or together, is seen") {
+    const auto at = [](std::chrono::milliseconds time) { return SteadyTime(time); };
+    const auto write = [](const std::string& name) {
+        return http::Request{
+            .method = "DELETE", .origin = azure_origin, .target = rule_path("nsg-web01", name)};
+    };
+    const auto refused = [](const char* retry_after) {
+        support::Fate fate{.instead = http::Response{.status = 503}};
+        if (retry_after) fate.instead->headers.set("Retry-After", retry_after);
+        return fate;
+    };
+    const auto early = [&](std::chrono::milliseconds then) {
+        Tries tries;
+        tries.sent(write("one"), refused("5"), at(0ms), 2ms);
+        tries.sent(write("one"), {}, at(then), 2ms);
+        return !tries.early().empty();
+    };
+    CHECK(early(5001ms));
+    CHECK_FALSE(early(5002ms));
+    const auto together = [&](std::chrono::milliseconds apart, int rounds) {
+        Tries tries;
+        for (int i = 0; i <= rounds; ++i) {
+            tries.sent(write("one"), refused(nullptr), at(i * 1000ms), 2ms);
+            tries.sent(write("other"), refused(nullptr), at(i * 1000ms + (i == 2 ? apart : 0ms)),
+                       2ms);
+        }
+        return !tries.together().empty();
+    };
+    CHECK(together(0ms, 3));
+    CHECK_FALSE(together(0ms, 2));
+    CHECK_FALSE(together(1ms, 3));
 }
 
 TEST_CASE("a monitor sees by itself what nobody told it of") {

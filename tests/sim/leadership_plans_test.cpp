@@ -85,7 +85,6 @@ private:
     bool has_come();
     void strike();
     void step();
-    std::string check_writes();
 
     const Scenario* scenario_;
     Moment moment_;
@@ -93,7 +92,6 @@ private:
     std::optional<SteadyTime> struck_;
     bool healed_ = false;
     std::optional<SteadyTime> opened_;
-    std::size_t checked_ = 0;
     SteadyTime led_{};  ///< somebody led then
     std::chrono::nanoseconds nobody_led_{0};
 };
@@ -150,22 +148,6 @@ void LeadershipRun::strike() {
     scenario_->strike(*this);
 }
 
-/// Who does not lead writes nothing, and who has not renewed for 5 s opens nothing (promise 2).
-std::string LeadershipRun::check_writes() {
-    for (; checked_ < world.departed.size(); ++checked_) {
-        const Departed& write = world.departed[checked_];
-        const bool opens = write.call.find(" PUT ") != std::string::npos;
-        if (!write.leads)
-            return "I14: " + write.replica + " writes and does not lead: " + write.call;
-        if (opens && !write.may_open)
-            return "I2: " + write.replica + " opens on a Lease older than 5 s: " + write.call;
-        if (!write.others.empty() && opens)
-            return "I14: " + write.replica + " writes while a write of " + write.others +
-                   " to this NSG is under way: " + write.call;
-    }
-    return "";
-}
-
 void LeadershipRun::step() {
     // Fine around what it waits for; a write that leaves ends the step.
     const bool waits = scenario_ && !struck_;
@@ -203,7 +185,7 @@ std::string LeadershipRun::play() {
         if (world.time.loop.steady_now() > limit) return "I12, I13: it does not come to its end";
         step();
         if (!monitor.complaints().empty()) return monitor.complaints().front();
-        if (std::string wrong = check_writes(); !wrong.empty()) return wrong;
+        if (std::string wrong = world.wrong_writes(); !wrong.empty()) return wrong;
         static const std::set<std::string> ended = {"Expired", "EndedBeforeOpen",
                                                     "OpeningTimedOut"};
         if (!deleted && ended.contains(world.phase("a"))) {

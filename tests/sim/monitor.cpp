@@ -28,9 +28,6 @@ constexpr std::size_t told_max = 90;
 constexpr std::size_t complaints_max = 10;
 constexpr const char* group = "/apis/sallyport.dev/v1alpha1/";
 
-/// Those who have no grant: beside the granted address, anywhere, inside the network.
-constexpr const char* strangers[] = {"198.51.103.200", "203.0.113.9", "2001:db8:ffff::9"};
-
 bool is_rule_path(const std::string& path) {
     return path.find("/securityRules/") != std::string::npos;
 }
@@ -84,6 +81,8 @@ std::string short_call(const http::Request& request) {
 
 Monitor::Monitor(World& world) : world_(world) {
     world_.witness = this;
+    const json system = world.get("/api/v1/namespaces/kube-system");
+    owner_ = Owner::of_cluster(system.at("metadata").at("uid").get<std::string>()).text();
     look();
     history_.foreign_expected = history_.foreign;
 }
@@ -120,6 +119,7 @@ void Monitor::clock_was_set() { history_.clock_set = world_.time.loop.steady_now
 
 void Monitor::resumed() {
     history_.running_since = world_.time.loop.steady_now();
+    tries_.forget();
     note("the process goes on");
 }
 
@@ -130,6 +130,10 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
     const SteadyTime now = world_.time.loop.steady_now();
     if (world_.acting() != process_) look();
     own_writes_.sent(request, fate, now);
+    tries_.sent(request, fate, now, world_.network.latency);
+    if (request.method == "DELETE" && request.target.find("/accessgrants/") != std::string::npos)
+        deletions_.insert({std::string(http::Target(request.target).path()),
+                           {now + world_.network.latency / 2 + fate.delay, now}});
     const bool routine = request.target.find("/leases") != std::string::npos ||
                          request.target.find("/oauth2/") != std::string::npos;  // signs in
     if (now >= minute_began_ + 60s) history_.writes_of_minute = 0, minute_began_ = now;
@@ -146,8 +150,11 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
         const std::string path = rule_of(request);
         history_.removals_sent[path] = now;
         const auto rule = history_.rules.find(path);
+        if (rule != history_.rules.end()) see_lockdown_go(rule->second);
         // What somebody else made of it may go, and the opening come again under another name.
         if (rule == history_.rules.end() || rule->second.by_others) return;
+        const auto aside = aside_.find(rule->second.nsg);
+        if (aside != aside_.end() && now < aside->second) return;
         const auto grant = history_.grants.find(rule->second.uid);
         if (grant != history_.grants.end() && !grant->second.removal_sent)
             grant->second.removal_sent = now;
@@ -167,6 +174,7 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
     if (request.origin == kube_origin)
         history_.time_told = world_.time.loop.steady_now() - world_.network.latency / 2;
     if (request.method == "GET") {
+        see_read(request, response);
         const std::string path(http::Target(request.target).path());
         const std::string prefix = std::string(group) + "namespaces/payments/accessgrants/";
         if (!path.starts_with(prefix)) return;
@@ -178,6 +186,7 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
     }
     own_writes_.answered(request, response,
                          world_.time.loop.steady_now() + world_.network.latency / 2);
+    see_deletion(request, response);
     moved(request);
     const bool is_routine = request.target.find("/events") != std::string::npos ||
                             request.target.find("/leases") != std::string::npos;
@@ -193,6 +202,51 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
     history_.journal.clear();
 }
 
+/// What the operator has read of each group, and when: on these reads its proofs stand.
+void Monitor::see_read(const http::Request& request, const http::Response& response) {
+    if (request.origin != azure_origin || response.status != 200) return;
+    const std::string call = call_class(request);
+    for (const std::string nsg : {"nsg-subnet", "nsg-web01"}) {
+        if (call != "azure:LIST:networkSecurityGroups" && call != "azure:GET:nsg:" + nsg) continue;
+        std::deque<SteadyTime>& reads = groups_read_[nsg];
+        reads.push_back(world_.time.loop.steady_now());
+        if (reads.size() > 4) reads.pop_front();
+    }
+}
+
+/// A deletion that lands late must not meet an object that was made after it had left.
+void Monitor::see_deletion(const http::Request& request, const http::Response& response) {
+    if (request.method != "DELETE" || request.origin != kube_origin) return;
+    const SteadyTime now = world_.time.loop.steady_now();
+    const std::string path(http::Target(request.target).path());
+    const auto [first, last] = deletions_.equal_range(path);
+    const auto mine =
+        std::find_if(first, last, [&](const auto& e) { return e.second.lands == now; });
+    if (mine == last) return;
+    const SteadyTime sent = mine->second.sent;
+    deletions_.erase(mine);
+    const auto created = grants_created_.find(path);
+    if (response.status >= 300 || created == grants_created_.end() || created->second <= sent)
+        return;
+    history_.wrong_deletion =
+        fmt::format("{} was made {:.1f} s after its deletion had left, and is deleted", path,
+                    std::chrono::duration<double>(created->second - sent).count());
+}
+
+/// A lockdown whose policy is not there any more stays, unless the policy said otherwise.
+void Monitor::see_lockdown_go(const SeenRule& rule) {
+    const auto mark = Mark::parse(rule.properties.value("description", ""));
+    const bool harmless = rule.properties.value("destinationPortRange", "") == "1";
+    if (rule.allows || harmless || !mark || mark->kind != MarkKind::policy) return;
+    for (const auto& [name, policy] : history_.policies) {
+        if (policy.at("metadata").at("uid") == mark->uid) return;
+    }
+    const auto said = removes_lockdown_.find(mark->uid);
+    if (said != removes_lockdown_.end() && said->second) return;
+    history_.lost_lockdown =
+        fmt::format("{}/{} is removed, and its policy is not there to say so", rule.nsg, rule.name);
+}
+
 void Monitor::count(const http::Request& request, const http::Response& response) {
     if (request.origin != azure_origin || !is_rule_path(request.target)) return;
     const std::string path = rule_of(request);
@@ -206,6 +260,14 @@ void Monitor::count(const http::Request& request, const http::Response& response
                                     is_policys(rule->second.properties.value("description", ""));
     const std::string key = path.substr(0, path.find('/')) + (lockdown ? " lockdown" : " grant");
     if (request.method == "PUT" && response.status == 201) ++created_[key];
+    if (request.method == "PUT" && response.status < 300 && taken_away_.erase(path) > 0) {
+        const auto opening = opening_of(request);
+        const SeenGrant* grant = opening ? history_.grant(opening->uid) : nullptr;
+        const bool well =
+            history_.steady > std::max(history_.azure_heals, history_.kube_heals) + 60s;
+        if (well && grant && grant->record.contains("/status/openedAt"_json_pointer))
+            ++history_.put_back[path];
+    }
     if (request.method == "DELETE" && response.status == 202) ++removed_[key];
 }
 
@@ -218,8 +280,16 @@ void Monitor::outside(const std::string& who, const http::Request& request,
     moved(request);
     // A hold that somebody takes with the operator's token was not let go by the operator.
     for (auto& [uid, grant] : history_.grants) grant.was_held &= who != "controller";
+    const SteadyTime now = world_.time.loop.steady_now();
+    if (!azure && request.method != "POST" && kind_of(request) == "jitpolicies")
+        history_.policy_edited = now;
+    if (!azure && request.method == "POST" && response.status == 201 &&
+        kind_of(request) == "accessgrants")
+        grants_created_[std::string(http::Target(request.target).path()) + "/" +
+                        json::parse(request.body).at("metadata").at("name").get<std::string>()] =
+            now;
     if (!azure) return;
-    history_.others_wrote = world_.time.loop.steady_now();
+    history_.others_wrote = now;
     outsiders_moved_ = true;
     look();
 }
@@ -248,10 +318,13 @@ const History& Monitor::look() {
     history_.overdue_metric = world_.metrics.value("sallyport_overdue_grants");
     history_.clock_apart = clock_apart ? clock_apart() : 0s;
     history_.stale_write = own_writes_.stale();
+    history_.early_try = tries_.early();
+    history_.tried_together = tries_.together();
     if (world_.acting() != process_) {
         process_ = world_.acting();
         got_.clear();
         own_writes_.forget();
+        tries_.forget();
         history_.running_since.reset();
         if (process_) history_.running_since = history_.steady;
         note(process_ ? "a process starts" : "no process acts");
@@ -275,210 +348,6 @@ void Monitor::complain(const Invariant& invariant, const Complaint& complaint) {
     }
     complaints_.push_back(head + *complaint);
     note("VIOLATION " + complaints_.back());
-}
-
-// --- What the cloud shows ------------------------------------------------------------------------
-
-void Monitor::look_at_rules() {
-    std::string text =
-        world_.cloud->handle({.method = "GET", .target = "/_sim/rules"}, world_.now())
-            .response.body;
-    rules_moved_ = false;
-    if (text == rules_text_) return;
-    rules_text_ = std::move(text);
-    unsettled_ = rules_text_.find("\"Updating\"") != std::string::npos ||
-                 rules_text_.find("\"Deleting\"") != std::string::npos;
-    if (history_.addresses.empty()) look_at_machines();
-    const json state = json::parse(rules_text_);
-    std::set<std::string> present;
-    history_.foreign.clear();
-    for (const json& nsg : state.at("networkSecurityGroups")) {
-        const std::string id = nsg.at("id");
-        for (const json& rule : nsg.at("securityRules"))
-            see_rule(id.substr(id.rfind('/') + 1), rule, present);
-    }
-    if (std::exchange(outsiders_moved_, false)) history_.foreign_expected = history_.foreign;
-    std::erase_if(history_.rules, [&](const auto& each) { return !present.contains(each.first); });
-    see_reach();
-}
-
-/// Machines stay what they are in these worlds.
-void Monitor::look_at_machines() {
-    const json state =
-        json::parse(world_.cloud->handle({.method = "GET", .target = "/_sim/state"}, world_.now())
-                        .response.body);
-    for (const json& nic : state.at("networkInterfaces")) {
-        const json& properties = nic.at("properties");
-        const std::string vm = properties.value("/virtualMachine/id"_json_pointer, "");
-        std::set<std::string>& own = history_.addresses[vm.substr(vm.rfind('/') + 1)];
-        for (const json& ip : properties.at("ipConfigurations"))
-            own.insert(ip.at("properties").at("privateIPAddress").get<std::string>());
-    }
-}
-
-void Monitor::see_rule(const std::string& nsg, const json& rule, std::set<std::string>& present) {
-    const std::string name = rule.at("name");
-    json properties = rule.at("properties");
-    const std::string state = properties.value("provisioningState", "");
-    properties.erase("provisioningState");
-    if (!name.starts_with("sp-")) {
-        json plain = rule;
-        plain.erase("etag");
-        plain["properties"] = std::move(properties);
-        history_.foreign += plain.dump() + "\n";
-        return;
-    }
-    const std::string path = nsg + "/" + name;
-    present.insert(path);
-    SeenRule& seen = history_.rules[path];
-    if (seen.properties != properties) {
-        seen.since = history_.steady;
-        seen.by_others = outsiders_moved_;
-        const auto mark = Mark::parse(properties.value("description", ""));
-        seen.nsg = nsg;
-        seen.name = name;
-        seen.allows = properties.value("access", "") == "Allow";
-        seen.of_grant = mark && mark->kind == MarkKind::grant;
-        seen.uid = mark ? mark->uid : "";
-        seen.mark_end = mark ? mark->end : std::nullopt;
-        seen.properties = std::move(properties);
-    }
-    seen.state = state;
-    const auto grant = history_.grants.find(seen.uid);
-    if (grant != history_.grants.end()) grant->second.had_rules = true;
-}
-
-bool Monitor::reaches(const std::string& source, const std::string& vm, int port,
-                      const std::string& protocol) {
-    const std::string target =
-        fmt::format("/_sim/reach?source={}&vm={}&port={}&protocol={}", percent_encoded(source), vm,
-                    port, protocol == "Udp" ? "Udp" : "Tcp");
-    const http::Response answer =
-        world_.cloud->handle({.method = "GET", .target = target}, world_.now()).response;
-    return answer.status == 200 && answer.body.find("\"reachable\":true") != std::string::npos;
-}
-
-void Monitor::see_reach() {
-    for (auto& [uid, grant] : history_.grants) {
-        const std::vector<AskedAccess> asked = asked_access(history_, grant.object);
-        bool all = !asked.empty();
-        for (const AskedAccess& each : asked) {
-            for (const std::string& source : sources_for(history_, grant.object, each.vm)) {
-                const std::string address = source.substr(0, source.find('/'));
-                for (const int port : std::set<int>{each.first, each.last})
-                    all = all && reaches(address, each.vm, port, each.protocol);
-            }
-        }
-        grant.reached = all;
-        grant.reached_once = grant.reached_once || all;
-        if (all || !grant.reached_once) {
-            grant.cut_since.reset();
-        } else if (!grant.cut_since) {
-            grant.cut_since = history_.steady;
-        }
-    }
-    history_.strangers_in.clear();
-    for (const char* stranger : strangers) {
-        for (const char* vm : {"web01", "web02"}) {
-            if (reaches(stranger, vm, 22, "Tcp"))
-                history_.strangers_in.push_back(fmt::format("{} to {}", stranger, vm));
-        }
-    }
-}
-
-// --- What the API server shows -------------------------------------------------------------------
-
-void Monitor::look_at_objects() {
-    const auto list = [&](const std::string& kind) {
-        const http::Response answer =
-            world_.api
-                ->handle({.method = "GET",
-                          .target = group + kind,
-                          .headers = {{"Authorization", "Bearer admin-token"}}},
-                         world_.now())
-                .response;
-        const json body = answer.status == 200 ? json::parse(answer.body) : json();
-        return body.is_object() ? body.value("items", json::array()) : json::array();
-    };
-    const auto by_name = [&](const std::string& kind, std::map<std::string, json>& into) {
-        into.clear();
-        for (json& object : list(kind)) {
-            const std::string name = object.at("metadata").at("name");
-            into.emplace(name, std::move(object));
-        }
-    };
-    const auto is_moved = [moved = std::exchange(moved_kinds_, {})](const char* kind) {
-        return moved.contains(kind) || moved.contains("");
-    };
-    if (is_moved("jitpolicies")) by_name("jitpolicies", history_.policies);
-    if (is_moved("cloudaccounts")) by_name("cloudaccounts", history_.accounts);
-    if (is_moved("accessrecords")) see_records(list("accessrecords"));
-    if (is_moved("accessgrants")) see_grants(list("accessgrants"));
-    see_ends();
-    if (is_moved("accessledgers")) {
-        for (const json& ledger : list("accessledgers"))
-            history_.head_seq = ledger.at("spec").at("head").at("seq").get<std::uint64_t>();
-    }
-    if (is_moved("accessgrants")) see_reach();
-}
-
-void Monitor::see_records(const json& items) {
-    history_.records.clear();
-    for (const json& record : items) {
-        const std::string name = record.at("metadata").at("name");
-        history_.first_records.try_emplace(name, record);
-        const auto end = parse_rfc3339(record.value("/status/end"_json_pointer, std::string()));
-        if (end) {
-            Timestamp& least = history_.least_ends.try_emplace(name, *end).first->second;
-            least = std::min(least, *end);
-        }
-        history_.records.emplace(name, record);
-    }
-}
-
-void Monitor::see_grants(const json& items) {
-    for (auto& [uid, grant] : history_.grants) grant.exists = false;
-    for (const json& object : items) {
-        const json& meta = object.at("metadata");
-        SeenGrant& grant = history_.grants[meta.at("uid").get<std::string>()];
-        grant.name = meta.at("name");
-        grant.object = object;
-        grant.exists = true;
-        const auto finalizers = meta.value("finalizers", json::array());
-        const bool held = std::ranges::any_of(
-            finalizers, [](const json& one) { return one.get<std::string>() == hold_finalizer; });
-        grant.released = grant.was_held && !held;
-        grant.was_held = grant.was_held || held;
-    }
-    for (auto& [uid, grant] : history_.grants) grant.released |= grant.was_held && !grant.exists;
-}
-
-/// What ended a grant before its time.
-void Monitor::see_ends() {
-    for (const auto& [name, record] : history_.records) {
-        const std::string uid = record.at("spec").at("grant").at("uid");
-        if (const auto grant = history_.grants.find(uid); grant != history_.grants.end())
-            grant->second.record = record;
-    }
-    const auto over = [&](SeenGrant& grant, const std::string& by) {
-        if (grant.over) return;
-        grant.over = history_.steady;
-        grant.over_by = by;
-    };
-    for (auto& [uid, grant] : history_.grants) {
-        const json& meta = grant.object.at("metadata");
-        if (!grant.exists) over(grant, "gone");
-        if (meta.contains("deletionTimestamp")) over(grant, "deleted");
-        if (grant.object.at("spec").value("revoked", false)) over(grant, "revoked");
-        if (grant.record.is_null()) continue;
-        const auto policy =
-            history_.policies.find(grant.object.at("spec").at("policyRef").at("name"));
-        const json of = grant.record.at("spec").at("policy");
-        if (policy == history_.policies.end() ||
-            policy->second.at("metadata").at("uid") != of.at("uid") ||
-            policy->second.at("metadata").contains("deletionTimestamp"))
-            over(grant, "without its policy");
-    }
 }
 
 // --- Telling -------------------------------------------------------------------------------------

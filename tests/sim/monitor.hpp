@@ -9,6 +9,7 @@
 #include "sim/history.hpp"
 #include "sim/invariants.hpp"
 #include "sim/own_writes.hpp"
+#include "sim/tries.hpp"
 #include "sim/world.hpp"
 
 namespace sallyport::sim {
@@ -36,6 +37,9 @@ public:
     void clock_was_set();
     /// The process stood still for a while, and goes on now.
     void resumed();
+    /// This NSG stands before no machine until then: its rules of grants go, and no grant has
+    /// ended.
+    void put_aside(const std::string& nsg, SteadyTime until) { aside_[nsg] = until; }
     /// Into the timeline.
     void note(const std::string& what);
 
@@ -67,6 +71,11 @@ private:
     void see_ends();
     void moved(const http::Request& request);
     void see_reach();
+    void see_excepted();
+    void see_record(SeenGrant& grant, const json& record);
+    void see_deletion(const http::Request& request, const http::Response& response);
+    void see_lockdown_go(const SeenRule& rule);
+    void see_read(const http::Request& request, const http::Response& response);
     bool reaches(const std::string& source, const std::string& vm, int port,
                  const std::string& protocol);
     void judge();
@@ -91,6 +100,18 @@ private:
     const Operator* process_ = nullptr;
     std::set<std::string> got_;  ///< by this process, of what closing needs
     OwnWrites own_writes_;
+    Tries tries_;
+    std::string owner_;  ///< as marks name this installation
+    std::map<std::string, SteadyTime> aside_;
+    std::set<std::string> taken_away_;                  ///< rules, by others
+    std::map<std::string, bool> removes_lockdown_;      ///< by policy: `onDelete: Remove`
+    std::map<std::string, SteadyTime> grants_created_;  ///< by path
+    struct Deletion {
+        SteadyTime lands;
+        SteadyTime sent;
+    };
+    std::multimap<std::string, Deletion> deletions_;             ///< of grants, by path
+    std::map<std::string, std::deque<SteadyTime>> groups_read_;  ///< by NSG: the operator's newest
     std::map<std::string, int> created_;
     std::map<std::string, int> removed_;
 };

@@ -76,7 +76,8 @@ std::unique_ptr<http::Transport> Way::transport(http::Trust trust) {
     return std::make_unique<WayTransport>(*this, inner_.transport(std::move(trust)));
 }
 
-ReplicatedWorld::ReplicatedWorld(std::uint64_t run_seed) : World(run_seed) {
+ReplicatedWorld::ReplicatedWorld(std::uint64_t run_seed, std::string estate)
+    : World(run_seed, std::move(estate)) {
     kube::Lease::declare_metrics(metrics);
     who_acts = [this]() -> const Operator* {
         for (const auto& [name, replica] : replicas) {
@@ -119,8 +120,13 @@ void ReplicatedWorld::note_departure(const std::string& name, const http::Reques
     const std::string nsg = request.target.substr(0, rule);
     const Replica& self = replicas.at(name);
     const auto age = time.loop.steady_now() - self.renewed;
-    Departed write{name, describe_call(request), now(), self.process->lease->leads(),
-                   age < kube::Lease::fresh_for};
+    const bool opens = request.body.find(R"("access":"Allow")") != std::string::npos;
+    Departed write{.replica = name,
+                   .call = describe_call(request),
+                   .at = now(),
+                   .leads = self.process->lease->leads(),
+                   .opens = opens,
+                   .may_open = age < kube::Lease::fresh_for};
     for (const auto& [id, other] : under_way_) {
         // One whose process has ended, or is cut off, is held up by nobody any more.
         const Replica& of = replicas.at(other.replica);
@@ -151,6 +157,27 @@ std::string ReplicatedWorld::standby() {
         if (replica.process && !replica.process->lease->leads()) return name;
     }
     return "";
+}
+
+std::string ReplicatedWorld::wrong_writes() {
+    for (; judged_ < departed.size(); ++judged_) {
+        const Departed& write = departed[judged_];
+        if (!write.leads)
+            return "I14: " + write.replica + " writes and does not lead: " + write.call;
+        if (write.opens && !write.may_open)
+            return "I2: " + write.replica + " opens on a Lease older than 5 s: " + write.call;
+        if (!write.others.empty() && write.opens)
+            return "I14: " + write.replica + " writes while a write of " + write.others +
+                   " to this NSG is under way: " + write.call;
+    }
+    return "";
+}
+
+void ReplicatedWorld::heal() {
+    for (auto& [name, replica] : replicas) {
+        replica.way->cut.clear();
+        if (!replica.process) replica.back_at = time.loop.steady_now();
+    }
 }
 
 void ReplicatedWorld::check_step() {

@@ -19,6 +19,7 @@ struct Departed {
     std::string call;
     Timestamp at{};
     bool leads = false;       ///< what its Lease said in that moment
+    bool opens = false;       ///< it lets somebody in
     bool may_open = false;    ///< the API server took its last renewal less than 5 s ago
     std::string others = {};  ///< whose write to the same NSG was under way, another's than this
 };
@@ -50,7 +51,7 @@ struct Replica {
 
 class ReplicatedWorld : public World {
 public:
-    explicit ReplicatedWorld(std::uint64_t run_seed = 1);
+    explicit ReplicatedWorld(std::uint64_t run_seed = 1, std::string estate = small_estate());
     ~ReplicatedWorld();
 
     void start(const std::string& name);
@@ -63,6 +64,11 @@ public:
     /// The name of who leads; empty: nobody.
     std::string leader();
     std::string standby();
+    /// Of the writes since the last call: who does not lead writes nothing, and who has not renewed
+    /// for 5 s opens nothing (promise 2). Empty: it was so.
+    std::string wrong_writes();
+    /// All ways are whole, and all replicas run.
+    void heal();
 
     std::map<std::string, Replica> replicas;
     std::vector<Departed> departed;  ///< every write to Azure, by whoever
@@ -78,6 +84,7 @@ private:
 
     /// Writes that Azure has not answered yet, by request id.
     std::map<std::string, UnderWay> under_way_;
+    std::size_t judged_ = 0;  ///< of `departed`
 };
 
 /// Account, policy and two replicas, of which one leads; the policy is Ready.

@@ -13,10 +13,11 @@ using namespace sallyport::sim;
 // What once failed runs first (corpus.txt); and a search that ends at the first violation.
 namespace {
 
-/// Lines of corpus.txt: `plan NAME` or `seed NUMBER`; what follows a `#` says why.
+/// Lines of corpus.txt: `plan NAME`, `seed NUMBER`, or `first-cast NUMBER` for one of before others
+/// joined; what follows a `#` says why.
 struct Corpus {
     std::vector<std::string> plans;
-    std::vector<std::uint64_t> seeds;
+    std::vector<std::pair<std::uint64_t, Cast>> seeds;
 };
 
 Corpus read_corpus() {
@@ -31,8 +32,9 @@ Corpus read_corpus() {
         if (what == "plan") {
             corpus.plans.push_back(name);
         } else {
-            REQUIRE_MESSAGE(what == "seed", line);
-            corpus.seeds.push_back(std::stoull(name));
+            REQUIRE_MESSAGE((what == "seed" || what == "first-cast"), line);
+            corpus.seeds.emplace_back(std::stoull(name),
+                                      what == "seed" ? Cast::whole : Cast::first);
         }
     }
     return corpus;
@@ -64,8 +66,8 @@ struct Search {
         ++plans;
         if (!wrong.empty()) caught = plan.name() + ": " + wrong;
     }
-    void try_seed(std::uint64_t seed) {
-        Swarm swarm(seed);
+    void try_seed(std::uint64_t seed, Cast cast = Cast::whole) {
+        Swarm swarm(seed, nullptr, cast);
         const std::string wrong = swarm.play();
         ++seeds;
         if (!wrong.empty()) caught = fmt::format("seed {}: {}", seed, wrong);
@@ -117,23 +119,24 @@ TEST_CASE("corpus: what once failed does not fail again") {
         CHECK_MESSAGE(search.try_plan_named(name), name << " is no plan any more");
         CHECK_MESSAGE(search.caught.empty(), search.caught);
     }
-    for (const std::uint64_t seed : corpus.seeds) {
+    for (const auto& [seed, cast] : corpus.seeds) {
         search.caught.clear();
-        search.try_seed(seed);
+        search.try_seed(seed, cast);
         CHECK_MESSAGE(search.caught.empty(), search.caught);
     }
 }
 
 /// For whoever looks for one violation and no more. SALLYPORT_PLANS_STRIDE (0: no plans), then
-/// SALLYPORT_SEEDS from SALLYPORT_FIRST_SEED on.
+/// SALLYPORT_SEEDS from SALLYPORT_FIRST_SEED on, of SALLYPORT_CAST (whole, or as usual the first).
 TEST_CASE("search: plans, then seeds, until the first violation" * doctest::skip()) {
     Search search;
     const std::uint64_t stride = setting("SALLYPORT_PLANS_STRIDE", 23);
     if (stride > 0) search.try_plans(stride);
     const std::uint64_t first = setting("SALLYPORT_FIRST_SEED", 1);
     const std::uint64_t count = setting("SALLYPORT_SEEDS", 2000);
+    const Cast cast = setting("SALLYPORT_CAST") == "whole" ? Cast::whole : Cast::first;
     for (std::uint64_t seed = first; seed < first + count && search.caught.empty(); ++seed)
-        search.try_seed(seed);
+        search.try_seed(seed, cast);
     const std::string ran = fmt::format("after {} plans and {} seeds", search.plans, search.seeds);
     if (search.caught.empty()) {
         MESSAGE("NOTHING ", ran);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "sim/people.hpp"
 #include "sim/scenes.hpp"
 
 namespace sallyport::sim {
@@ -12,29 +13,23 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr const char* nsgs[] = {"nsg-subnet", "nsg-web01"};
 /// Until a write whose outcome nobody told can not land any more, and two sweeps.
 constexpr auto rest_within = 20min;
 constexpr auto quiet_for = 130s;
+/// The jump host of those who have one.
+constexpr const char* excepted_network = "10.8.0.0/24";
 
-/// As people and tools who do not wait for an answer: refused is refused.
-void put_quietly(World& world, const std::string& nsg, const std::string& name, const json& rule) {
-    world.azure("PUT", rule_path(nsg, name), rule);
-}
-
-/// All rules that are not ours, as a tool writes an NSG from its own list.
-json whole_nsg_without_ours(World& world, const std::string& name) {
-    const json state = world.azure_state();  // outlives the loop over its members
-    for (const json& nsg : state.at("value")) {
-        if (nsg.at("name") != name) continue;
-        json rules = json::array();
-        for (const json& rule : nsg.at("properties").at("securityRules")) {
-            if (rule.at("name").get<std::string>().starts_with("sp-")) continue;
-            rules.push_back({{"name", rule.at("name")}, {"properties", rule.at("properties")}});
-        }
-        return {{"location", nsg.at("location")}, {"properties", {{"securityRules", rules}}}};
-    }
-    return {};
+/// As it was before there was a lockdown: everybody gets to the machines.
+void open_to_all(std::string& estate) {
+    const std::string rule =
+        "{name: legacy-ssh, priority: 1000, access: Allow, protocol: Tcp, ports: [\"22\"], "
+        "source: [\"*\"], destination: [\"*\"]}\n";
+    const std::string of_subnet = "      securityRules:\n";
+    const std::string of_web01 = "    - name: nsg-web01\n";
+    const std::size_t subnet = estate.find(of_subnet);
+    estate.insert(subnet + of_subnet.size(), "      - " + rule);
+    const std::size_t web01 = estate.find(of_web01);
+    estate.insert(web01 + of_web01.size(), of_subnet + "      - " + rule);
 }
 
 }  // namespace
@@ -51,21 +46,68 @@ Schedule Schedule::part(const std::vector<std::size_t>& numbers) const {
     return some;
 }
 
-Swarm::Swarm(std::uint64_t seed, const Schedule* only)
-    : world(seed),
+Setting Setting::of(std::uint64_t seed, Cast cast) {
+    Setting setting;
+    if (cast == Cast::first) return setting;
+    std::mt19937_64 die(seed * 0x9e3779b97f4a7c15 + 0x5e771);
+    setting.several = die() % 10 == 0;
+    setting.stormy = die() % 4 == 0;
+    setting.both_families = !setting.several && die() % 8 == 0;
+    setting.excepted = die() % 4 == 0;
+    if (setting.both_families) {
+        setting.estate = dual_stack_estate();
+        setting.policy_changes["network"]["sources"] = {
+            {"within", {"198.51.100.0/22", "2001:db8::/32"}},
+            {"widest", {{"ipv4", 28}, {"ipv6", 64}}}};
+    }
+    if (setting.excepted) {
+        open_to_all(setting.estate);
+        setting.policy_changes["network"]["lockdown"]["exceptions"] = {
+            {{"cidr", excepted_network}, {"reason", "jump host"}}};
+    }
+    static constexpr const char* times[] = {"", "", "2500ms", "6s"};
+    if (const std::string time = times[die() % 4]; !time.empty())
+        setting.estate += "behaviour: {operationTime: " + time + "}\n";
+    if (die() % 2 == 0) setting.policy_changes["network"]["lockdown"]["onDelete"] = "Remove";
+    if (die() % 5 == 0) setting.policy_changes["retainEndedGrants"] = "60s";
+    static constexpr std::chrono::milliseconds lags[] = {0ms, 0ms, 0ms, 0ms, 300ms, 900ms};
+    setting.lag = lags[die() % 6];
+    return setting;
+}
+
+Swarm::Swarm(std::uint64_t seed, const Schedule* only, Cast cast)
+    : cast_(cast),
+      setting_(Setting::of(seed, cast)),
+      owned_(setting_.several ? std::make_unique<ReplicatedWorld>(seed, setting_.estate)
+                              : std::make_unique<World>(seed, setting_.estate)),
+      world(*owned_),
       monitor(world),
       injector(world, monitor, nullptr),
+      several_(setting_.several ? static_cast<ReplicatedWorld*>(owned_.get()) : nullptr),
       random_(seed),
       began_(world.time.loop.steady_now()),
       only_(only) {
     world.network.stream_tick = 10s;
+    world.network.stream_lag = setting_.lag;
     world.fate = [this](const http::Request& request) { return decide(request); };
+    monitor.clock_apart = [this] {
+        return std::chrono::round<seconds>(world.operators_clock.now() - world.now());
+    };
     troubled_ = std::chrono::seconds(120 + draw(360));
-    world.set_up();
-    plan_faults();
-    plan_users();
-    plan_outsiders();
-    plan_tearings();
+    world.set_up(setting_.policy_changes);
+    policy_ = World::a_policy();
+    policy_.at("spec").merge_patch(setting_.policy_changes);
+    if (setting_.stormy) {
+        plan_faults();
+        plan_users();
+    }
+    if (setting_.stormy || chance(0.3)) plan_outsiders();
+    if (cast == Cast::first) {
+        plan_tearings();
+    } else {
+        plan_people();
+        plan_troubles();
+    }
     std::ranges::stable_sort(events_, {}, &Event::at);
     for (std::size_t i = 0; i < events_.size(); ++i) events_[i].number = i;
     planned_ = events_;
@@ -75,7 +117,12 @@ Swarm::Swarm(std::uint64_t seed, const Schedule* only)
         });
     }
     std::ranges::reverse(events_);
-    world.start_operator();
+    start();
+}
+
+void Swarm::start() {
+    if (!several_) return world.start_operator();
+    for (const char* name : {"a", "b"}) several_->start(name);
 }
 
 void Swarm::add(SteadyTime at, std::string name, std::function<void()> act) {
@@ -89,141 +136,28 @@ SteadyTime Swarm::some_time(double from, double to) {
     return began_ + std::chrono::milliseconds(begin + draw(end - begin));
 }
 
-void Swarm::plan_users() {
-    static constexpr const char* durations[] = {"10s", "30s", "2m", "1h"};
-    static constexpr const char* sources[] = {"198.51.100.7/32", "198.51.100.8/32",
-                                              "198.51.101.16/28"};
-    const std::uint64_t grants = 1 + draw(4);
-    for (std::uint64_t i = 0; i < grants; ++i) {
-        const std::string name = fmt::format("g{}", i);
-        json grant = World::a_grant(name, durations[draw(4)]);
-        json& spec = grant["spec"]["network"];
-        spec["sources"] = {sources[draw(3)]};
-        if (chance(0.4)) spec["virtualMachines"] = {"web02"};
-        if (chance(0.2)) spec["virtualMachines"] = {"web01", "web02"};
-        const SteadyTime asked = some_time(0.02, 0.7);
-        add(asked, "asks for " + name, [this, grant] { world.create_as("alice", grant); });
-        const SteadyTime ended = asked + std::chrono::milliseconds(draw(90'000));
-        if (chance(0.3))
-            add(ended, "deletes " + name,
-                [this, name] { world.request("admin", "DELETE", grant_path(name)); });
-        if (chance(0.3))
-            add(ended, "revokes " + name, [this, name] {
-                world.request("admin", "PATCH", grant_path(name), R"({"spec":{"revoked":true}})",
-                              "application/merge-patch+json");
-            });
-        // A Git tool that applies what it has, again and again.
-        const bool from_git = chance(0.3);
-        for (SteadyTime at = asked + 30s; from_git && at < began_ + troubled_; at += 30s)
-            add(at, "applies " + name, [this, grant] { world.create_as("alice", grant); });
-    }
-}
-
-void Swarm::plan_outsiders() {
-    for (const char* nsg : nsgs) {
-        if (chance(0.3)) {
-            const int priority = 1200 + static_cast<int>(draw(50));
-            add(some_time(0.1, 0.9), "Terraform adds a rule", [this, nsg, priority] {
-                put_quietly(world, nsg, "tf", a_rule(priority, "Allow", "10.9.0.0/24", 443));
-            });
-        }
-        if (chance(0.15))
-            add(some_time(0.1, 0.9), "Terraform writes the NSG as it knows it", [this, nsg] {
-                world.azure("PUT",
-                            fmt::format("/subscriptions/22222222-2222-2222-2222-222222222222/"
-                                        "resourceGroups/rg-web/providers/Microsoft.Network/"
-                                        "networkSecurityGroups/{}?api-version=2024-01-01",
-                                        nsg),
-                            whole_nsg_without_ours(world, nsg));
-            });
-        if (chance(0.2))
-            add(some_time(0.1, 0.9), "Defender takes a low number", [this, nsg] {
-                put_quietly(world, nsg, "defender", a_rule(200, "Deny", "192.0.2.0/24", 22));
-            });
-    }
-    const auto on_some_rule = [this](bool removes, std::uint64_t which) {
-        const std::vector<std::string> ours = world.our_rules();
-        if (ours.empty()) return;
-        const std::string path = ours[which % ours.size()];
-        const std::size_t slash = path.find('/');
-        const std::string nsg = path.substr(0, slash);
-        const std::string name = path.substr(slash + 1);
-        if (removes) {
-            world.azure("DELETE", rule_path(nsg, name));
-            return;
-        }
-        json rule = {{"properties", find_rule(world, path).at("properties")}};
-        rule["properties"]["sourceAddressPrefix"] = "*";
-        rule["properties"].erase("sourceAddressPrefixes");
-        put_quietly(world, nsg, name, rule);
-    };
-    for (int i = 0; i < 2; ++i) {
-        const std::uint64_t which = draw(64);
-        if (chance(0.2))
-            add(some_time(0.1, 0.9), "somebody widens a rule",
-                [on_some_rule, which] { on_some_rule(false, which); });
-        if (chance(0.2))
-            add(some_time(0.1, 0.9), "somebody removes a rule",
-                [on_some_rule, which] { on_some_rule(true, which); });
-    }
-}
-
-/// By a die of its own: what a seed met with before there were tearings, it still meets with.
-void Swarm::plan_tearings() {
-    std::mt19937_64 die(world.seed + 0x70e);
-    if (die() % 5 > 0) return;
-    const std::string name = fmt::format("g{}", die() % 2);
-    const auto span = std::chrono::duration_cast<std::chrono::milliseconds>(troubled_).count();
-    const SteadyTime at =
-        began_ + std::chrono::milliseconds(die() % static_cast<std::uint64_t>(span));
-    add(at, "tears off " + name, [this, name] { tear_off(world, name); });
-    if (die() % 2 > 0) return;
-    const json again = World::a_grant(name, "1h");
-    add(at, "makes " + name + " again", [this, again] { world.create_as("alice", again); });
-}
-
-void Swarm::plan_faults() {
-    static constexpr double probabilities[] = {0.01, 0.05, 0.2};
-    const std::vector<FaultKind>& kinds = fault_kinds();
-    for (std::uint64_t i = draw(5); i > 0; --i) {
-        const FaultKind& kind = kinds[draw(kinds.size())];
-        if (!kind.lasts && !kind.single) chances_.push_back({&kind, probabilities[draw(3)]});
-    }
-    for (std::uint64_t i = draw(4); i > 0; --i) {
-        const auto down = std::chrono::milliseconds(200 + draw(20'000));
-        add(some_time(0, 1), "kill -9", [this, down] {
-            if (!world.process) return;
-            world.crash();
-            back_at_ = world.time.loop.steady_now() + down;
-        });
-    }
-    for (std::uint64_t i = draw(3); i > 0; --i)
-        add(some_time(0, 1), "all watches break", [this] { world.network.break_streams(); });
-    if (chance(0.2)) {
-        add(some_time(0, 0.8), "watches fall silent for 40 s", [this] {
-            monitor.disturb_kube(75s);
-            injector.streams_silent = true;
-            silent_until_ = world.time.loop.steady_now() + 40s;
-        });
-    }
-}
-
 support::Fate Swarm::decide(const http::Request& request) {
     support::Fate fate;
     if (healed_ || request.target.find("/events") != std::string::npos) return fate;
     const Site site{.call = call_class(request)};
     const std::size_t nth = seen_[site.call]++;
+    if (in_trouble(site, request, fate)) return fate;
     const FaultKind* kind = only_ ? chosen(site.call, nth) : drawn(site);
     if (!kind) return fate;
     happened_.hits.push_back({site.call, nth, kind});
     monitor.note(fmt::format("FAULT     {} on {}#{}", kind->name, site.call, nth));
-    if (site.azure()) {
-        monitor.disturb_azure(kind->heals_in);
-    } else {
-        monitor.disturb_kube(kind->heals_in, site.call);
-    }
-    kind->hit(injector, request, fate);
+    hit(*kind, site, request, fate);
     return fate;
+}
+
+void Swarm::hit(const FaultKind& kind, const Site& site, const http::Request& request,
+                support::Fate& fate) {
+    if (site.azure()) {
+        monitor.disturb_azure(kind.heals_in);
+    } else {
+        monitor.disturb_kube(kind.heals_in, site.call);
+    }
+    kind.hit(injector, request, fate);
 }
 
 const FaultKind* Swarm::drawn(const Site& site) {
@@ -240,28 +174,73 @@ const FaultKind* Swarm::chosen(const std::string& call, std::size_t nth) const {
     return nullptr;
 }
 
+void Swarm::crash_for(std::chrono::milliseconds down) {
+    if (several_) {
+        const std::string leader = several_->leader();
+        if (leader.empty()) return;
+        several_->kill(leader);
+        several_->replicas.at(leader).back_at = now() + down;
+        return;
+    }
+    if (!world.process) return;
+    world.crash();
+    back_at_ = now() + down;
+}
+
+/// Ends what has its time, and what a call met with beyond itself.
+void Swarm::tend() {
+    if (std::exchange(injector.restart_wanted, false)) crash_for(down_);
+    if (const auto lost = std::exchange(injector.suspension, 0s); lost > 0s) {
+        world.time.time.advance_to(now() + lost);
+        monitor.resumed();
+    }
+    if (back_at_ && now() >= *back_at_) {
+        back_at_.reset();
+        world.start_operator();
+    }
+    if (silent_until_ && now() >= *silent_until_) {
+        silent_until_.reset();
+        injector.streams_silent = false;
+        injector.watches_are_gone = gone_after_silence_;
+        if (gone_after_silence_) world.network.break_streams();
+    }
+    if (clock_right_at_ && now() >= *clock_right_at_) {
+        clock_right_at_.reset();
+        world.operators_clock.jump(-std::exchange(clock_off_, 0s));
+        monitor.clock_was_set();
+    }
+    if (ways_whole_at_ && now() >= *ways_whole_at_) {
+        ways_whole_at_.reset();
+        for (auto& [name, replica] : several_->replicas) replica.way->cut.clear();
+    }
+    if (healed_ && cast_ == Cast::whole) put_policy_right();
+}
+
+void Swarm::run(SteadyTime::duration span) {
+    const auto cut = [this] { return injector.restart_wanted || injector.suspension > 0s; };
+    if (several_) {
+        several_->tend_until(cut, span);
+    } else {
+        world.run_until(cut, span);
+    }
+}
+
 void Swarm::step() {
-    const SteadyTime now = world.time.loop.steady_now();
-    while (!events_.empty() && events_.back().at <= now) {
+    const SteadyTime begin = now();
+    while (!events_.empty() && events_.back().at <= begin) {
         const Event event = std::move(events_.back());
         events_.pop_back();
         monitor.note("act       " + event.name);
         happened_.acts.push_back(event.number);
         event.act();
     }
-    if (back_at_ && now >= *back_at_) {
-        back_at_.reset();
-        world.start_operator();
-    }
-    if (silent_until_ && now >= *silent_until_) {
-        silent_until_.reset();
-        injector.streams_silent = false;
-    }
-    SteadyTime next = now + 5s;
+    tend();
+    SteadyTime next = begin + 5s;
     if (!events_.empty()) next = std::min(next, events_.back().at);
-    if (back_at_) next = std::min(next, *back_at_);
-    if (silent_until_) next = std::min(next, *silent_until_);
-    world.run_for(std::max<SteadyTime::duration>(next - now, 1ms));
+    for (const auto& at : {back_at_, silent_until_, clock_right_at_, ways_whole_at_}) {
+        if (at) next = std::min(next, *at);
+    }
+    run(std::max<SteadyTime::duration>(next - begin, 1ms));
 }
 
 /// Nothing fails any more, and nobody wants anything any more.
@@ -271,13 +250,20 @@ void Swarm::leave() {
     injector.stream_fault = Injector::StreamFault::none;
     injector.streams_silent = false;
     clear_faults(world);
-    back_at_ = back_at_ ? world.time.loop.steady_now() : back_at_;
+    const SteadyTime at = now();
+    if (back_at_) back_at_ = at;
+    if (clock_right_at_) clock_right_at_ = at;
+    if (silent_until_ && cast_ == Cast::whole) silent_until_ = at;
     monitor.note("everything heals, everybody leaves");
-    for (int i = 0; i < 4; ++i) world.request("admin", "DELETE", grant_path(fmt::format("g{}", i)));
+    if (cast_ == Cast::whole) {
+        send_home(world, policy_);
+        if (several_) several_->heal();
+    }
+    for (const std::string& name : names_) world.request("admin", "DELETE", grant_path(name));
 }
 
 std::string Swarm::come_to_rest() {
-    const SteadyTime healed = world.time.loop.steady_now();
+    const SteadyTime healed = now();
     const auto all_gone = [&] {
         const auto is_there = [](const auto& each) { return each.second.exists; };
         const auto is_grants = [](const auto& each) {
@@ -302,6 +288,9 @@ std::string Swarm::come_to_rest() {
         step();
         still = std::max(still, monitor.last_write());
     }
+    if (several_) {
+        if (std::string wrong = several_->wrong_writes(); !wrong.empty()) return wrong;
+    }
     for (const json& record : world.records()) {
         if (!record.at("status").contains("closedAt")) return "I10: a record says not closed";
     }
@@ -310,13 +299,13 @@ std::string Swarm::come_to_rest() {
 }
 
 std::string Swarm::play() {
-    while (world.time.loop.steady_now() < began_ + troubled_ && monitor.complaints().empty())
-        step();
+    while (now() < end_of_trouble() && monitor.complaints().empty()) step();
     leave();
     std::string wrong = come_to_rest();
     if (wrong.empty() && (world.time.bugs > 0 || world.network.handler_failures > 0))
         wrong = "a bug was thrown";
-    if (wrong.empty() && world.log.errors > 0) wrong = "the log has errors";
+    // That a process lost the Lease, and so ends, is an error; of that one, and not of this system.
+    if (wrong.empty() && !several_ && world.log.errors > 0) wrong = "the log has errors";
     return wrong;
 }
 

@@ -1,0 +1,316 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/people.hpp"
+#include "sim/scenes.hpp"
+#include "sim/swarm.hpp"
+
+// What happens to machines and to the ways between them, around the moments at which something is
+// asked for or ends: there a fault matters most.
+namespace sallyport::sim {
+
+using namespace std::chrono_literals;
+using Fares = support::Fate::Way;
+
+namespace {
+
+const FaultKind* kind_named(const std::string& suite, const std::string& name) {
+    for (const FaultKind& each : fault_kinds()) {
+        if (each.suite == suite && each.name == name) return &each;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void Swarm::plan_troubles() {
+    if (chance(0.55)) plan_outages();
+    if (chance(0.65)) plan_traps();
+    if (chance(0.12)) plan_clocks();
+    if (chance(0.25)) plan_silence();
+    if (several_) plan_leadership();
+    if (chance(0.08)) {
+        const SteadyTime at = near_something(5s, 5s);
+        add(at, "somebody locks the resource group", [this] {
+            monitor.disturb_azure(335s);
+            world.azure("PUT", lock_path, {{"properties", {{"level", "CanNotDelete"}}}});
+        });
+        add(at + draw_ms(10'000, 90'000), "unlocks it",
+            [this] { world.azure("DELETE", lock_path); });
+    }
+}
+
+SteadyTime Swarm::near_something(std::chrono::milliseconds before,
+                                 std::chrono::milliseconds after) {
+    const SteadyTime moment =
+        moments_.empty() ? some_time(0.1, 0.9) : moments_[draw(moments_.size())];
+    const auto span = static_cast<std::uint64_t>((before + after).count());
+    return std::max(began_, moment - before + std::chrono::milliseconds(draw(span + 1)));
+}
+
+/// A part of Azure or of the API server does not do for a while, and the rest does.
+void Swarm::plan_outages() {
+    struct Sort {
+        const char* calls;
+        std::vector<std::pair<const char*, const char*>> kinds;
+    };
+    static const std::vector<Sort> sorts = {
+        {"azure:DELETE",
+         {{"S4", "internal-error"},
+          {"S4", "unavailable"},
+          {"S4", "throttled"},
+          {"S4", "refused"},
+          {"S4", "locked"},
+          {"S4", "operation-fails"}}},
+        {"azure:PUT",
+         {{"S4", "internal-error"},
+          {"S4", "unavailable"},
+          {"S4", "busy"},
+          {"S4", "refused"},
+          {"S4", "operation-fails"}}},
+        {"azure:GET:nsg", {{"S4", "internal-error"}, {"S4", "throttled"}, {"S4", "timed-out"}}},
+        {"azure:LIST:networkSecurityGroups", {{"S4", "internal-error"}, {"S4", "refused"}}},
+        {"/networkSecurityGroups", {{"S4", "internal-error"}, {"S4", "unavailable"}}},
+        {"/nsg-web01", {{"S4", "parent-gone"}, {"S4", "parent-gone"}, {"S4", "forbidden"}}},
+        {"azure:poll", {{"S4", "internal-error"}, {"S4", "timed-out"}}},
+        {"azure:", {{"S4", "refused"}, {"S4", "timed-out"}, {"S4", "bad-gateway"}}},
+        {"kube:PATCH:accessrecords", {{"S5", "internal-error"}, {"S5", "timed-out"}}},
+        {"kube:PATCH:accessledgers", {{"S5", "internal-error"}, {"S5", "throttled"}}},
+        {"kube:GET:accessgrants", {{"S5", "internal-error"}, {"S5", "slow"}}},
+        {"kube:DELETE:accessgrants", {{"S5", "timed-out"}, {"S5", "reply-lost"}}},
+    };
+    for (std::uint64_t i = 1 + draw(2); i > 0; --i) {
+        const Sort& sort = sorts[draw(sorts.size())];
+        const auto& [suite, name] = sort.kinds[draw(sort.kinds.size())];
+        const FaultKind* kind = kind_named(suite, name);
+        const auto span = draw_ms(2'000, chance(0.3) ? 150'000 : 40'000);
+        add(near_something(4s, 2s),
+            fmt::format("for {} ms {}: {}", span.count(), sort.calls, kind->name),
+            [this, span, calls = std::string(sort.calls), kind] {
+                outages_.push_back({now() + span, calls, kind});
+            });
+    }
+}
+
+/// True: this call has met with what it will meet with.
+bool Swarm::in_trouble(const Site& site, const http::Request& request, support::Fate& fate) {
+    if (lease_blocked_until_ && now() < *lease_blocked_until_ &&
+        request.target.starts_with(lease_path)) {
+        fate.way = Fares::swallowed;
+        return true;
+    }
+    const auto trap = std::ranges::find_if(
+        traps_, [&](const Trap& each) { return site.call.starts_with(each.call); });
+    if (trap != traps_.end()) {
+        const Trap sprung = std::move(*trap);
+        traps_.erase(trap);
+        monitor.note(fmt::format("FAULT     {} at {}", sprung.name, site.call));
+        sprung.strike(request, fate);
+        return true;
+    }
+    for (const Outage& each : outages_) {
+        const bool meant =
+            site.is(each.calls) || request.target.find(each.calls) != std::string::npos;
+        if (now() >= each.until || !meant || !each.kind->fits(site)) continue;
+        monitor.note(fmt::format("FAULT     {} on {}", each.kind->name, site.call));
+        hit(*each.kind, site, request, fate);
+        return true;
+    }
+    return false;
+}
+
+void Swarm::plan_traps() {
+    static constexpr const char* calls[] = {"kube:PATCH:accessledgers",
+                                            "kube:PATCH:accessledgers",
+                                            "kube:GET:accessgrants",
+                                            "kube:POST:accessrecords",
+                                            "kube:PATCH:accessrecords",
+                                            "azure:PUT:rule",
+                                            "azure:PUT:rule",
+                                            "azure:DELETE:rule",
+                                            "azure:DELETE:rule",
+                                            "azure:poll",
+                                            "azure:GET:nsg",
+                                            "kube:DELETE:accessgrants",
+                                            "kube:PATCH:accessgrants"};
+    for (std::uint64_t i = 1 + draw(3); i > 0; --i) {
+        Trap trap{.name = {}, .call = calls[draw(std::size(calls))], .strike = {}};
+        trap.strike = some_strike(trap.name);
+        add(near_something(200ms, 0ms), "sets a trap for " + trap.call + ": " + trap.name,
+            [this, trap] { traps_.push_back(trap); });
+    }
+}
+
+Swarm::Strike Swarm::some_strike(std::string& name) {
+    switch (draw(8)) {
+        case 0:
+        case 1: return some_crash(name);
+        case 2:
+        case 3: {
+            static constexpr std::chrono::milliseconds offsets[] = {0ms, 0ms, 0ms, 2ms, 700ms};
+            const auto offset = offsets[draw(5)];
+            name = "answered as a grant ends";
+            return [this, offset](const http::Request&, support::Fate& fate) {
+                if (const auto span = until_an_end()) fate.delay = *span + offset;
+            };
+        }
+        case 4: {
+            static constexpr std::chrono::seconds offs[] = {-20s, -20s, -20s, 300s, -300s, -3600s};
+            const auto off = offs[draw(6)];
+            name = fmt::format("the clock is set by {} s", off.count());
+            return [this, off](const http::Request&, support::Fate&) { set_clock(off, 75s); };
+        }
+        case 5: {
+            const auto late = draw_ms(3'000, 70'000);
+            name = fmt::format("lands {} ms late", late.count());
+            return [this, late](const http::Request& request, support::Fate& fate) {
+                const auto heals = std::chrono::ceil<seconds>(late) + 65s;
+                const std::string call = call_class(request);
+                call.starts_with("azure") ? monitor.disturb_azure(heals)
+                                          : monitor.disturb_kube(heals, call);
+                fate.delay = late;
+            };
+        }
+        default: return some_person(name);
+    }
+}
+
+/// The process dies with this call, which has left or not, and lands or not, now or later.
+Swarm::Strike Swarm::some_crash(std::string& name) {
+    const auto down = draw_ms(200, 20'000);
+    const std::uint64_t how = draw(3);
+    const auto late = how == 2 ? draw_ms(5'000, 70'000) : 0ms;
+    name = fmt::format("the process dies for {} ms, and this {}", down.count(),
+                       how == 0   ? "never left"
+                       : how == 1 ? "lands"
+                                  : fmt::format("lands {} ms later", late.count()));
+    return [this, down, how, late](const http::Request& request, support::Fate& fate) {
+        if (how == 0) fate.way = Fares::swallowed;
+        fate.delay = late;
+        const bool azure = request.origin == azure_origin;
+        const auto heals = std::chrono::ceil<seconds>(late) + 5s;
+        if (how == 2 && azure) monitor.disturb_azure(heals);
+        if (how == 2 && !azure) monitor.disturb_kube(heals);
+        down_ = down;
+        injector.restart_wanted = true;
+    };
+}
+
+/// Somebody ends a grant, or takes its name, in this very moment; perhaps no watch tells of it.
+Swarm::Strike Swarm::some_person(std::string& name) {
+    const std::string& grant = names_[draw(names_.size())];
+    const std::uint64_t how = draw(5);
+    const bool silently = chance(0.5);
+    static constexpr const char* words[] = {"deletes", "deletes", "revokes", "tears off",
+                                            "replaces"};
+    name = fmt::format("somebody {} {}{}", words[how], grant, silently ? " in silence" : "");
+    return [this, grant, how, silently](const http::Request&, support::Fate&) {
+        if (silently) silence(20s, false);
+        end_grant(grant, std::min<std::uint64_t>(how, 3));
+        if (how == 4) world.create_as("alice", World::a_grant(grant, "1h"));
+    };
+}
+
+/// Until the earliest end that is near, as an answer that is on its way takes it; nullopt: none is.
+std::optional<std::chrono::milliseconds> Swarm::until_an_end() const {
+    const auto second = std::chrono::floor<seconds>(now());
+    std::optional<SteadyTime> first;
+    for (const json& grant : world.get("/apis/sallyport.dev/v1alpha1/accessgrants").at("items")) {
+        auto end = parse_rfc3339(grant.at("spec").value("notAfter", ""));
+        if (const auto told =
+                parse_rfc3339(grant.value("/status/expirationTime"_json_pointer, std::string())))
+            end = std::min(end.value_or(*told), *told);
+        if (!end) continue;
+        const SteadyTime at = second + (*end - world.now());
+        if (at > now() + world.network.latency) first = std::min(first.value_or(at), at);
+    }
+    if (!first || *first > now() + 11s) return std::nullopt;
+    return std::chrono::ceil<std::chrono::milliseconds>(*first - now() - world.network.latency);
+}
+
+void Swarm::set_clock(std::chrono::seconds by, std::chrono::seconds span) {
+    if (clock_right_at_) return;
+    clock_off_ = by;
+    clock_right_at_ = now() + span;
+    world.operators_clock.jump(by);
+    monitor.clock_was_set();
+    monitor.disturb_kube(span + 35s);
+}
+
+void Swarm::plan_clocks() {
+    static constexpr std::chrono::seconds offs[] = {-20s, -20s, 25s, 300s, -300s, -3600s};
+    const auto off = offs[draw(6)];
+    const seconds span(5 + draw(90));
+    add(near_something(1s, 500ms), fmt::format("the clock is set by {} s", off.count()),
+        [this, off, span] { set_clock(off, span); });
+    if (chance(0.3)) {
+        const seconds lost(5 + draw(120));
+        add(near_something(5s, 5s), fmt::format("the machine stands still for {} s", lost.count()),
+            [this, lost] { injector.suspension = lost; });
+    }
+}
+
+void Swarm::silence(std::chrono::seconds span, bool then_gone) {
+    monitor.disturb_kube(span + 35s);
+    injector.streams_silent = true;
+    silent_until_ = now() + span;
+    gone_after_silence_ = then_gone;
+}
+
+void Swarm::plan_silence() {
+    const seconds span(10 + draw(50));
+    const bool then_gone = chance(0.5);
+    const SteadyTime at = near_something(2s, 2s);
+    add(at,
+        fmt::format("watches fall silent for {} s{}", span.count(),
+                    then_gone ? ", and are gone" : ""),
+        [this, span, then_gone] { silence(span, then_gone); });
+    // What nobody is told of.
+    const std::string& name = names_[draw(names_.size())];
+    const std::uint64_t how = draw(4);
+    if (chance(0.5))
+        add(at + draw_ms(0, static_cast<std::uint64_t>(span.count()) * 1000),
+            fmt::format("ends {} in silence", name), [this, name, how] { end_grant(name, how); });
+}
+
+void Swarm::strike_leader(std::uint64_t how, std::chrono::seconds span) {
+    const std::string leader = several_->leader();
+    if (how == 0) lease_blocked_until_ = now() + span;
+    if (leader.empty() || how == 0) return;
+    Replica& replica = several_->replicas.at(leader);
+    switch (how) {
+        case 1:
+            several_->kill(leader);
+            replica.back_at = now() + span;
+            break;
+        case 2:
+            several_->terminate(leader);
+            replica.back_at = now() + span;
+            break;
+        case 3:
+            replica.way->cut = {kube_origin};
+            monitor.disturb_kube(span + 30s);
+            break;
+        default:  // Azure is back first
+            replica.way->cut = {kube_origin, azure_origin};
+            replica.azure_back_at = now() + span / 2;
+            monitor.disturb_azure(span + 60s);
+            monitor.disturb_kube(span + 30s);
+    }
+    if (how >= 3) ways_whole_at_ = now() + span;
+}
+
+void Swarm::plan_leadership() {
+    for (std::uint64_t i = 1 + draw(3); i > 0; --i) {
+        const std::uint64_t how = draw(2) == 0 ? 0 : 1 + draw(4);
+        const seconds span(3 + draw(how == 0 ? 12 : 30));
+        static constexpr const char* words[] = {
+            "the Lease cannot be renewed", "the leader is killed", "the leader is told to end",
+            "the leader is cut off from the API server", "the leader is cut off"};
+        add(near_something(9s, 1s), fmt::format("{} for {} s", words[how], span.count()),
+            [this, how, span] { strike_leader(how, span); });
+    }
+}
+
+}  // namespace sallyport::sim
