@@ -58,12 +58,16 @@ void Engine::watch_clock() {
         services_.metrics.set("sallyport_api_clock_offset_seconds", {},
                               static_cast<double>(offset->count()));
     }
-    if (in_step != clock_in_step_) {
+    // Before the API server's first answer nothing is known, and there is nothing to tell.
+    if (offset && in_step != clock_told_in_step_) {
         // Ends come by the later of the two.
-        services_.log.write(in_step ? Level::info : Level::warn, "clock.out_of_step",
-                            {{"in_step", in_step},
-                             {"api_server_ahead_seconds",
-                              static_cast<std::int64_t>(offset.value_or(seconds(0)).count())}});
+        services_.log.write(
+            in_step ? Level::info : Level::warn, "clock.out_of_step",
+            {{"in_step", in_step},
+             {"api_server_ahead_seconds", static_cast<std::int64_t>(offset->count())}});
+        clock_told_in_step_ = in_step;
+    }
+    if (in_step != clock_in_step_) {
         for (const auto& [uid, grant] : grants_) grant_queue_.add(uid);
     }
     clock_in_step_ = in_step;

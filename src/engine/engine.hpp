@@ -225,6 +225,7 @@ private:
     KeyQueue account_queue_;
     std::optional<std::pair<Timestamp, SteadyTime>> last_tick_;
     bool clock_in_step_ = true;
+    bool clock_told_in_step_ = true;
     SteadyTime looks_after_{};    ///< closings that have come due leave before the next look
     std::set<std::string> late_;  ///< uids whose ends came before their first look
     SteadyTime time_asked_{};

@@ -251,10 +251,22 @@ void Lane::replan() {
     note_changes(plan_.grants, fresh.grants);
     note_changes(plan_.policies, fresh.policies);
     note_changes(plan_.findings, fresh.findings);
+    tell_new(fresh.findings);
     changed.erase("");
     plan_ = std::move(fresh);
     forget_idle();
     if (!changed.empty()) host_.lane_changed(changed);
+}
+
+/// Some concern nobody whose status could tell them.
+void Lane::tell_new(const std::vector<nsg::Finding>& findings) const {
+    for (const nsg::Finding& finding : findings) {
+        if (std::ranges::find(plan_.findings, finding) != plan_.findings.end()) continue;
+        services_.log.warn("nsg.finding", {{"nsg", nsg_.text()},
+                                           {"reason", finding.reason},
+                                           {"rule", finding.rule},
+                                           {"message", finding.message}});
+    }
 }
 
 /// Refusals of what nobody wants any more, and the ends of writes that nobody asks after.

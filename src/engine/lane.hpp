@@ -143,6 +143,7 @@ private:
     bool stands_back() const;
     void settle();
     void replan();
+    void tell_new(const std::vector<nsg::Finding>& findings) const;
     void start_startable();
     void start(nsg::Step step);
     const Retry* find_retry(const nsg::Step& step) const;

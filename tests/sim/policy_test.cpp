@@ -191,4 +191,8 @@ TEST_CASE("onDelete: Keep leaves the lockdown where it is") {
     REQUIRE_TOLD(world, world.run_until([&] { return policy_is_gone(world); }, 2min));
     world.run_for(2min);
     CHECK(world.our_rules(false) == lockdown);
+    const auto told = std::ranges::count_if(world.log.lines, [](const std::string& line) {
+        return line.starts_with("nsg.finding") && line.find("OrphanLockdown") != line.npos;
+    });
+    CHECK_TOLD(world, told == 2);  // one for each group, once
 }
