@@ -97,6 +97,71 @@ std::string words(const Json::exception& problem) {
                            : text);
 }
 
+/// What Go's decoder calls a JSON value.
+const char* go_word(const Json& value) {
+    if (value.is_string()) return "string";
+    if (value.is_number()) return "number";
+    if (value.is_boolean()) return "bool";
+    return value.is_array() ? "array" : "object";
+}
+
+/// Follows the members of ObjectMeta that have a type; null is as absent to Go.
+class MetadataShape {
+public:
+    explicit MetadataShape(const Json& metadata) {
+        for (const char* member : {"name", "generateName", "namespace", "uid", "resourceVersion"})
+            text(metadata, member, "metadata.");
+        for (const char* member : {"labels", "annotations"}) {
+            const Json* map = found(metadata, member);
+            if (!map) continue;
+            want(map->is_object(), *map, "metadata.", member, "map[string]string");
+            if (!map->is_object()) continue;
+            for (const auto& [key, value] : map->items())
+                want(value.is_string() || value.is_null(), value, "metadata.", member, "string");
+        }
+        if (const Json* list = found(metadata, "finalizers")) {
+            want(list->is_array(), *list, "metadata.", "finalizers", "[]string");
+            for (const Json& item : list->is_array() ? *list : Json::array())
+                want(item.is_string(), item, "metadata.", "finalizers", "string");
+        }
+        if (const Json* list = found(metadata, "ownerReferences")) owners(*list);
+    }
+    /// Empty: all is well.
+    std::string wrong = {};
+
+private:
+    static const Json* found(const Json& object, const char* member) {
+        const auto at = object.find(member);
+        return at == object.end() || at->is_null() ? nullptr : &*at;
+    }
+    void want(bool well, const Json& value, std::string_view where, const char* member,
+              const char* type) {
+        if (well || !wrong.empty()) return;
+        wrong =
+            fmt::format("json: cannot unmarshal {} into Go struct field ObjectMeta.{}{} of type {}",
+                        go_word(value), where, member, type);
+    }
+    void text(const Json& object, const char* member, std::string_view where) {
+        if (const Json* value = found(object, member))
+            want(value->is_string(), *value, where, member, "string");
+    }
+    void owners(const Json& list) {
+        want(list.is_array(), list, "metadata.", "ownerReferences", "[]v1.OwnerReference");
+        if (!list.is_array()) return;
+        constexpr const char* here = "metadata.ownerReferences.";
+        for (const Json& owner : list) {
+            want(owner.is_object(), owner, "metadata.", "ownerReferences", "v1.OwnerReference");
+            if (!owner.is_object()) return;
+            for (const char* member : {"apiVersion", "kind", "name", "uid"})
+                text(owner, member, here);
+            for (const char* member : {"controller", "blockOwnerDeletion"}) {
+                if (const Json* value = found(owner, member))
+                    want(value->is_boolean(), *value, here, member, "bool");
+            }
+        }
+    }
+};
+
 }  // namespace
 
 Outcome<Json> parse_json(std::string_view text, std::vector<std::string>& problems) {
@@ -139,6 +204,11 @@ Outcome<bool> check_kind(const ResourceType& type, const Json& object) {
             "the object provided is unrecognized (must be of type {}): {}, Kind={} does not match "
             "the expected {}, Kind={}",
             type.kind, text("apiVersion"), text("kind"), type.api_version(), type.kind));
+    const auto metadata = object.find("metadata");
+    if (metadata == object.end() || !metadata->is_object()) return true;
+    if (const MetadataShape shape(*metadata); !shape.wrong.empty())
+        return bad_request(fmt::format("{0} in version \"{1}\" cannot be handled as a {0}: {2}",
+                                       type.kind, type.version, shape.wrong));
     return true;
 }
 

@@ -92,6 +92,39 @@ void name_problems(const ResourceType& type, const Json& object, std::vector<Cau
     } else if (!is_dns_subdomain(name)) {
         list.push_back(invalid_value("metadata.name", name, subdomain_message));
     }
+    // A prefix may end with a dash, since more follows. Of Events a real server looks at none.
+    std::string prefix = text_of(object, ".metadata.generateName");
+    if (prefix.size() > 1 && prefix.ends_with('-')) prefix.replace(prefix.size() - 2, 2, "a");
+    if (!prefix.empty() && type.kind != "Event" && !is_dns_subdomain(prefix))
+        list.push_back(invalid_value("metadata.generateName", prefix, subdomain_message));
+}
+
+void owner_problems(const Json& metadata, std::vector<Cause>& list) {
+    const auto owners = metadata.find("ownerReferences");
+    if (owners == metadata.end() || !owners->is_array()) return;
+    std::string controller;
+    for (const Json& owner : *owners) {
+        const auto must_be_there = [&](const char* member, const char* why) {
+            const auto value = owner.find(member);
+            if (value == owner.end() || !value->is_string() || *value == "")
+                list.push_back(
+                    invalid_value(fmt::format("metadata.ownerReferences.{}", member), "", why));
+        };
+        must_be_there("apiVersion", "version must not be empty");
+        must_be_there("kind", "must not be empty");
+        must_be_there("name", "must not be empty");
+        must_be_there("uid", "must not be empty");
+        if (owner.value("controller", Json()) != true) continue;
+        const std::string name =
+            fmt::format("{}/{}", owner.value("kind", ""), owner.value("name", ""));
+        if (!controller.empty())
+            list.push_back(
+                invalid_value("metadata.ownerReferences", name,
+                              fmt::format("Only one reference can have Controller set to true. "
+                                          "Found \"true\" in references for {} and {}",
+                                          controller, name)));
+        controller = name;
+    }
 }
 
 void label_problems(const Json& metadata, std::vector<Cause>& list) {
@@ -201,6 +234,7 @@ std::vector<Cause> metadata_problems(const ResourceType& type, const Json& objec
     label_problems(metadata, list);
     annotation_problems(metadata, list);
     finalizer_problems(object, list);
+    owner_problems(metadata, list);
     return list;
 }
 

@@ -9,7 +9,8 @@
 
 namespace sallyport::apiserver {
 
-/// What is wrong with names, labels, annotations and finalizers, in the words of a real server.
+/// What is wrong with names, labels, annotations, finalizers and owners, in the words of a real
+/// server. Their types are right already (`check_kind`).
 std::vector<Cause> metadata_problems(const ResourceType& type, const nlohmann::json& object);
 
 /// What only the built-in kinds demand: Secret data is base64, an immutable ConfigMap stays, an

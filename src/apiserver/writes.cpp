@@ -40,6 +40,13 @@ void tidy_metadata(Json& object) {
         const auto found = metadata.find(name);
         if (found != metadata.end() && (found->is_null() || found->empty())) metadata.erase(found);
     }
+    for (const char* name : {"labels", "annotations"}) {
+        const auto found = metadata.find(name);
+        if (found == metadata.end()) continue;
+        for (Json& value : *found) {
+            if (value.is_null()) value = "";  // Go reads no text for it
+        }
+    }
 }
 
 /// True if `b` has everything beside metadata and status that `a` has.

@@ -8,7 +8,7 @@ namespace sallyport::codec {
 namespace {
 
 constexpr std::size_t uid_size_max = 36;  // what marks and records can carry
-constexpr std::size_t finalizers_max = 128;
+constexpr std::size_t finalizers_max = 1U << 19U;  // more than an API server stores
 constexpr std::size_t annotation_size_max = 256U << 10U;  // Kubernetes' limit for all of them
 constexpr std::size_t cidrs_max = 256;
 

@@ -127,6 +127,30 @@ std::optional<Coverage> Engine::coverage_of(const std::string& name, const Accou
     return coverage;
 }
 
+/// What no policy and no grant is told of, with its rule and group; empty: nothing.
+std::string Engine::untold_findings(Account& account) const {
+    constexpr std::size_t told_max = 5;
+    std::vector<std::string> all;
+    for (const auto& [nsg, lane] : account.lanes()) {
+        for (const nsg::Finding& finding : lane->last_plan().findings) {
+            // A rule without a record goes at once.
+            const bool nobodys = finding.uid.empty() && finding.reason != "NoRecord";
+            const bool orphan =
+                finding.reason == "OrphanLockdown" && !policies_.contains(finding.uid);
+            if (!nobodys && !orphan) continue;
+            all.push_back(fmt::format("{}: {}{}: {}", finding.reason,
+                                      finding.rule.empty() ? "" : "rule " + finding.rule + " on ",
+                                      nsg.name(), finding.message));
+        }
+    }
+    if (all.size() > told_max) {
+        const std::size_t more = all.size() - told_max;
+        all.resize(told_max);
+        all.push_back(fmt::format("and {} more", more));
+    }
+    return join(all, "; ");
+}
+
 /// Whether a record may still need this account's credential: not closed, or a write may land yet.
 bool Engine::is_in_use(const std::string& account) const {
     bool in_use = false;
@@ -146,6 +170,7 @@ std::optional<milliseconds> Engine::retire_account(const std::string& name) {
     it->second->retire();
     retired_.push_back(std::move(it->second));
     accounts_.erase(it);
+    look_at_policies_of(name);
     services_.store.each_account(
         [&](const CloudAccount& other) { account_queue_.add(other.meta.key.name); });
     return std::nullopt;
@@ -195,7 +220,11 @@ Task<std::optional<milliseconds>> Engine::look_at_account(std::string name) {
     if (is_settling(name, account) && spec.meta.held()) co_return 30s;
     AccountStatus status = describe_account(settings_.owner, spec, account);
     status.coverage = coverage_of(name, account);
-    if (ready && status.coverage) status.message = advice_on(*status.coverage);
+    if (ready && status.coverage) {
+        const std::string advice = advice_on(*status.coverage);
+        const std::string findings = untold_findings(account);
+        status.message = advice + (advice.empty() || findings.empty() ? "" : "; ") + findings;
+    }
     account.keep_sweep_time(status);
     Result<void> published =
         co_await services_.store.publish_account(name, spec.meta.uid, std::move(status));

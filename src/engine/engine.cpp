@@ -392,12 +392,14 @@ void Engine::nudge_grants_of(const ObjectKey& policy, const std::string& policy_
     }
 }
 
-void Engine::lane_changed(const std::string&, const std::set<std::string>& uids) {
+void Engine::lane_changed(const std::string& account, const std::set<std::string>& uids) {
     for (const std::string& uid : uids) {
         if (grants_.contains(uid)) {
             grant_queue_.add(uid);
         } else if (const auto policy = policies_.find(uid); policy != policies_.end()) {
             nudge_policy(uid, policy->second);
+        } else if (uid.empty()) {
+            account_queue_.add(account);  // which tells what nobody else is told
         }
     }
 }

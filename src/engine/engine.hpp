@@ -189,6 +189,7 @@ private:
     Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
     std::optional<access::Problem> find_rival(const CloudAccount& spec) const;
     bool is_in_use(const std::string& account) const;
+    std::string untold_findings(Account& account) const;
     std::optional<Coverage> coverage_of(const std::string& name, const Account& account) const;
     std::optional<std::chrono::milliseconds> retire_account(const std::string& name);
 

@@ -252,7 +252,7 @@ void Lane::replan() {
     note_changes(plan_.policies, fresh.policies);
     note_changes(plan_.findings, fresh.findings);
     tell_new(fresh.findings);
-    changed.erase("");
+    if (plan_.findings != fresh.findings) changed.insert("");  // the account's
     plan_ = std::move(fresh);
     forget_idle();
     if (!changed.empty()) host_.lane_changed(changed);

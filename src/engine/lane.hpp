@@ -48,7 +48,7 @@ public:
     virtual Task<Result<void>> before_rewriting(NsgId nsg, nsg::Step step,
                                                 std::string request_id) = 0;
     virtual void write_ended(const NsgId& nsg, const nsg::Step& step, const WriteEnd& end) = 0;
-    /// What the lane says of these grants and policies may have changed.
+    /// What the lane says of these grants and policies may have changed; "": its findings have.
     virtual void lane_changed(const std::set<std::string>& uids) = 0;
 
 protected:

@@ -39,6 +39,13 @@ bool takes_lockdown_along(const JitPolicy& policy, const std::set<std::string>& 
     return is_going(policy, active_grants) && policy.network.lockdown.remove_on_delete;
 }
 
+/// With the rule it is about, which not every message names.
+std::string sentence_of(const nsg::Finding& finding, const NsgId& nsg) {
+    if (finding.rule.empty() || finding.message.starts_with(finding.reason)) return finding.message;
+    return fmt::format("{}: rule {} on {}: {}", finding.reason, finding.rule, nsg.name(),
+                       finding.message);
+}
+
 void add_condition(PolicyStatus& status, std::string type, Truth truth, access::Problem why) {
     status.conditions.push_back({.type = std::move(type),
                                  .status = truth,
@@ -319,9 +326,10 @@ void Engine::judge_ports(const std::string& uid, const PolicyEntry& entry, const
         if (verdict.state == path::PortState::closed || !grants_complete(entry.account)) continue;
         status.findings.push_back(verdict.sentence);
     }
-    for (const NsgId& nsg : entry.claimed) {
-        for (const nsg::Finding& finding : account.lane(nsg).last_plan().findings) {
-            if (finding.uid == uid) status.findings.push_back(finding.message);
+    // Also where it asks for nothing any more: what it left behind there is told.
+    for (const auto& [nsg, lane] : account.lanes()) {
+        for (const nsg::Finding& finding : lane->last_plan().findings) {
+            if (finding.uid == uid) status.findings.push_back(sentence_of(finding, nsg));
         }
     }
     for (const access::Problem& problem : entry.standing->findings)
@@ -375,8 +383,9 @@ void Engine::forget_policy(const std::string& uid) {
     const ObjectKey key = found->second.key;
     told(untold_policies_, found->second.account, uid);
     nudge_grants_of(key, uid);
-    if (Account* account = find_account(found->second.account)) {
-        for (const NsgId& nsg : found->second.claimed) account->lane(nsg).withdraw_policy(uid);
+    // Not of its last account alone: it may have named another before.
+    for (const auto& [name, account] : accounts_) {
+        for (const auto& [nsg, lane] : account->lanes()) lane->withdraw_policy(uid);
     }
     if (policy_uids_[key] == uid) policy_uids_.erase(key);
     account_queue_.add(found->second.account);  // whose coverage is less now

@@ -54,6 +54,21 @@ Result<std::string> data_of(const std::string& body, const std::string& what,
     return (*data)[key].get<std::string>();
 }
 
+/// A policy whose deletion is asked for is told as such also when its spec cannot be read: its
+/// grants end, and its lockdown stays, which nothing removes for being
+/// unreadable.
+Result<JitPolicy> read_policy(const Json& object) {
+    Result<JitPolicy> policy = codec::decode_policy(object);
+    if (policy) return policy;
+    const Result<ObjectMeta> meta = codec::decode_meta(object);
+    if (!meta || !meta->deleted) return policy;
+    JitPolicy going{.meta = *meta};
+    const Json::json_pointer account("/spec/accountRef/name");
+    if (object.contains(account))
+        going.account = text_at(object.at(account.parent_pointer()), "name");
+    return going;
+}
+
 }  // namespace
 
 KubeStore::KubeStore(World world, http::Transport& transport, Options options)
@@ -61,7 +76,7 @@ KubeStore::KubeStore(World world, http::Transport& transport, Options options)
       client_(world.clock, world.metrics, transport, std::move(options.connection)),
       events_(world, client_, std::move(options.instance)),
       accounts_(Kind::account, codec::decode_account, Table<CloudAccount>::Status::kept),
-      policies_(Kind::policy, codec::decode_policy, Table<JitPolicy>::Status::kept),
+      policies_(Kind::policy, read_policy, Table<JitPolicy>::Status::kept),
       grants_(Kind::grant, codec::decode_grant, Table<AccessGrant>::Status::kept),
       records_(Kind::record, codec::decode_record, Table<AccessRecord>::Status::dropped),
       ledgers_(Kind::ledger, codec::decode_ledger, Table<AccessLedger>::Status::dropped) {

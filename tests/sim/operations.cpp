@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "model/mark.hpp"
@@ -18,9 +19,16 @@ constexpr auto quiet_for = 75s;            // a sweep and a quarter
 constexpr auto trouble_told_after = 6min;  // reads prove something for 3 minutes
 constexpr auto longest = 20min;
 
+/// Of an object that may not be there.
+json part_of(const json& object, const char* pointer, json otherwise = json()) {
+    const json::json_pointer at(pointer);
+    return object.contains(at) ? object.at(at) : otherwise;
+}
+
 json conditions_of(const json& object) {
     json all = json::object();
-    for (const json& each : object.value("/status/conditions"_json_pointer, json::array()))
+    const json list = part_of(object, "/status/conditions", json::array());
+    for (const json& each : list)
         all[each.at("type").get<std::string>()] = {each.at("status"), each.at("reason")};
     return all;
 }
@@ -63,14 +71,12 @@ std::string band_of(int priority, const json& bands) {
 
 /// Rules of ours, by whose they are; numbers within a band are free (DESIGN 6, Priorities: a number
 /// is kept for life).
-json rules_by_owner(World& world, const json& account) {
+json rules_by_owner(World& world, const json& account, const json& policy) {
     std::map<std::string, std::string> names;
-    const json policy = world.policy("web-ssh");
     if (!policy.is_null()) names[policy.at("metadata").at("uid")] = "policy";
     const json grants = world.get(std::string(group) + "accessgrants");
     for (const json& grant : grants.at("items"))
         names[grant.at("metadata").at("uid")] = grant.at("metadata").at("name");
-    const json bands = account.value("/spec/priorities"_json_pointer, json::object());
     std::map<std::string, std::set<json>> found;
     const json state = world.azure_state();
     for (const json& nsg : state.at("value")) {
@@ -80,14 +86,24 @@ json rules_by_owner(World& world, const json& account) {
             const auto mark = Mark::parse(p.value("description", ""));
             const auto owner = mark ? names.find(mark->uid) : names.end();
             found[owner == names.end() ? "nobody" : owner->second].insert(
-                json::array({nsg.at("name"), p.at("access"), p.at("direction"), p.at("protocol"),
-                             texts(p, "sourceAddressPrefix", "sourceAddressPrefixes"),
-                             texts(p, "destinationAddressPrefix", "destinationAddressPrefixes"),
-                             texts(p, "destinationPortRange", "destinationPortRanges"),
-                             band_of(p.at("priority"), bands)}));
+                comparable_rule(nsg.at("name"), p, account));
         }
     }
     return found;
+}
+
+/// Of a policy, without names and numbers of our rules. Lockdowns that nobody asks for any more are
+/// another matter.
+json findings_of(const json& policy) {
+    static const std::regex ours("sp-[a-z0-9-]+");
+    static const std::regex number("\\(?priority [0-9]+\\)?");
+    std::set<std::string> all;
+    const json list = part_of(policy, "/status/findings", json::array());
+    for (const std::string text : list) {
+        if (text.starts_with("OrphanLockdown")) continue;
+        all.insert(std::regex_replace(std::regex_replace(text, ours, "sp-"), number, "priority"));
+    }
+    return all;
 }
 
 /// Of an object at rest (DESIGN 5.1).
@@ -115,6 +131,15 @@ std::string status_complaint(const json& object) {
 
 }  // namespace
 
+json comparable_rule(const std::string& nsg, const json& p, const json& account) {
+    return json::array(
+        {nsg, p.at("access"), p.at("direction"), p.at("protocol"),
+         texts(p, "sourceAddressPrefix", "sourceAddressPrefixes"),
+         texts(p, "destinationAddressPrefix", "destinationAddressPrefixes"),
+         texts(p, "destinationPortRange", "destinationPortRanges"),
+         band_of(p.at("priority"), part_of(account, "/spec/priorities", json::object()))});
+}
+
 json grant_of(const std::string& name) {
     json manifest = World::a_grant(name, "1h");
     manifest["spec"]["network"]["ports"][0]["protocol"] = "Tcp";  // whatever its policy says later
@@ -130,9 +155,20 @@ OperatedWorld::OperatedWorld(const json& account, const json& policy) : world(1)
                  {"kind", "Secret"},
                  {"metadata", {{"name", "azure-prod"}, {"namespace", "sallyport-system"}}},
                  {"stringData", {{"clientSecret", "sallyport-secret"}}}});
-    world.apply(account);
-    world.apply(policy);
+    if (!account.is_null()) {
+        account_name = account.at("metadata").at("name");
+        world.apply(account);
+    }
+    if (!policy.is_null()) {
+        policy_name = policy.at("metadata").at("name");
+        world.apply(policy);
+    }
 }
+
+json OperatedWorld::account() {
+    return world.get(std::string(group) + "cloudaccounts/" + account_name);
+}
+json OperatedWorld::policy() { return world.policy(policy_name); }
 
 bool OperatedWorld::rest() {
     const SteadyTime began = world.time.loop.steady_now();
@@ -141,8 +177,7 @@ bool OperatedWorld::rest() {
         const SteadyTime last = std::max(began, monitor.last_write());
         world.run_for(now() < last + 10s ? 500ms : 5s);
         if (now() < last + quiet_for) continue;
-        const json seen[] = {world.get(std::string(group) + "cloudaccounts/prod"),
-                             world.policy("web-ssh")};
+        const json seen[] = {account(), policy()};
         const bool well = std::ranges::all_of(seen, [](const json& each) {
             return conditions_of(each).value("Ready", json::array({""})).at(0) == "True";
         });
@@ -154,21 +189,23 @@ bool OperatedWorld::rest() {
 void OperatedWorld::ask_for(const std::string& grant) { ask(world, grant_of(grant)); }
 
 json OperatedWorld::outcome(const std::string& grant) {
-    const json account = world.get(std::string(group) + "cloudaccounts/prod");
-    const json policy = world.policy("web-ssh");
+    const json of_account = account();
+    const json of_policy = policy();
     const json asked = world.grant(grant);
-    const json rules = rules_by_owner(world, account);
+    const json rules = rules_by_owner(world, of_account, of_policy);
     json result = {{"account",
-                    {{"conditions", conditions_of(account)},
-                     {"coverage", account.value("/status/coverage"_json_pointer, json())},
-                     {"surfaces", account.value("/status/surfaces"_json_pointer, json())}}},
+                    {{"conditions", conditions_of(of_account)},
+                     {"coverage", part_of(of_account, "/status/coverage")},
+                     {"surfaces", part_of(of_account, "/status/surfaces")}}},
                    {"policy",
-                    {{"phase", policy.value("/status/phase"_json_pointer, "")},
-                     {"conditions", conditions_of(policy)},
-                     {"targets", policy.value("/status/targets"_json_pointer, json())}}},
-                   {"lockdown", rules.value("policy", json::array())}};
+                    {{"phase", part_of(of_policy, "/status/phase", "")},
+                     {"conditions", conditions_of(of_policy)},
+                     {"findings", findings_of(of_policy)},
+                     {"targets", part_of(of_policy, "/status/targets")}}},
+                   {"lockdown", rules.value("policy", json::array())},
+                   {"orphans", rules.value("nobody", json::array())}};
     if (asked.is_null()) return result;
-    result["grant"] = {{"phase", asked.value("/status/phase"_json_pointer, "")},
+    result["grant"] = {{"phase", part_of(asked, "/status/phase", "")},
                        {"conditions", conditions_of(asked)},
                        {"rules", rules.value(grant, json::array())}};
     return result;
@@ -181,6 +218,8 @@ std::string OperatedWorld::complaint() {
     for (const char* plural : {"cloudaccounts", "jitpolicies", "accessgrants"}) {
         const json list = world.get(std::string(group) + plural);
         for (const json& object : list.at("items")) {
+            // What goes is not told any more.
+            if (object.at("metadata").contains("deletionTimestamp")) continue;
             if (std::string wrong = status_complaint(object); !wrong.empty()) return wrong;
         }
     }
@@ -218,8 +257,8 @@ json base_of(const std::string& kind) {
     return grant_of("g");
 }
 
-http::Response carry_in(World& world, const WalkedKind& kind, const Operation& operation) {
-    const json base = base_of(kind.kind);
+http::Response carry_in(World& world, const WalkedKind& kind, const Operation& operation,
+                        const json& base) {
     const std::string path = path_of(base);
     std::size_t digest = 0;
     for (const char c : operation.name()) digest = digest * 31 + static_cast<unsigned char>(c);

@@ -13,6 +13,7 @@ namespace sallyport::sim {
 
 /// A world with what it begins with; watched by all invariants.
 struct OperatedWorld {
+    /// null: there is none.
     OperatedWorld(const json& account, const json& policy);
     OperatedWorld(const OperatedWorld&) = delete;
     OperatedWorld& operator=(const OperatedWorld&) = delete;
@@ -24,14 +25,36 @@ struct OperatedWorld {
     void ask_for(const std::string& grant);
     /// What can be compared: no times, no numbers within a band, no uids.
     json outcome(const std::string& grant);
+    /// The account and the policy as they are; null: not there.
+    json account();
+    json policy();
     /// What went wrong beside that: an invariant, a bug, an error in the log, a status that does
     /// not speak of what is there or has no reason.
     std::string complaint();
 
+    std::string account_name = "prod";
+    std::string policy_name = "web-ssh";
     World world;
     Monitor monitor;
 };
 
+/// Of outcomes: `seen` has come to what `expected` is, but for what DESIGN lets stay; `former`:
+/// the lockdown rules that there were on the way.
+std::string compare_outcomes(json seen, json expected, json former);
+/// What becomes of a grant that was open when its policy or account was changed, by what the same
+/// grant gets in a world that began with the change.
+std::string judge_open_grant(const json& now, const json& of_fresh);
+/// A world that nobody changes, with grants a, b and c asked for one after the other.
+struct UndisturbedWorld {
+    json of_a, of_b, of_c;
+    std::string wrong;
+};
+const UndisturbedWorld& undisturbed_world();
+/// Runs until it rests; what is wrong then.
+std::string settle(OperatedWorld& at, const char* when);
+
+/// A rule without what may differ: its name, mark and number within a band.
+json comparable_rule(const std::string& nsg, const json& properties, const json& account);
 /// Of an object, by its kind and name.
 std::string path_of(const json& object);
 /// An hour for web01, port 22, from an address of its own for each name.
@@ -39,8 +62,9 @@ json grant_of(const std::string& name);
 /// The object of a kind that operations change.
 json base_of(const std::string& kind);
 /// Written by admin, as kubectl replaces an object or as a tool patches it, by the operation's
-/// name.
-http::Response carry_in(World& world, const WalkedKind& kind, const Operation& operation);
+/// name. `base`: what was written last.
+http::Response carry_in(World& world, const WalkedKind& kind, const Operation& operation,
+                        const json& base);
 /// The spec that a server has to store, and whether it may be there in place of `old` (null: none).
 SchemaVerdict expected_verdict(const WalkedKind& kind, const Operation& operation, const json& old,
                                json& object);

@@ -6,6 +6,7 @@
 
 #include "sim/plan_judge.hpp"
 #include "sim/scenes.hpp"
+#include "sim/sequences.hpp"
 
 using namespace sallyport;
 using namespace sallyport::sim;
@@ -24,13 +25,6 @@ constexpr std::size_t refusals_stride = 1;
 constexpr std::uint64_t usual_stride = 300;
 constexpr std::size_t refusals_stride = 60;  // unoptimised code and sanitizers
 #endif
-
-const WalkedKind& kind_named(const std::string& name) {
-    static const std::vector<WalkedKind> all = shipped_kinds_of_crds();
-    const auto found = std::ranges::find(all, name, &WalkedKind::kind);
-    REQUIRE(found != all.end());
-    return *found;
-}
 
 /// Kinds whose spec nobody but the operator writes (admission `sallyport-operator-only`).
 const std::set<std::string> not_walked = {"AccessRecord", "AccessLedger"};
@@ -98,7 +92,7 @@ void check_refusals(const std::string& name) {
             if (!is_in_turn(index++)) continue;
             json object;
             const SchemaVerdict verdict = expected_verdict(kind, each, old, object);
-            const http::Response answer = carry_in(at.world, kind, each);
+            const http::Response answer = carry_in(at.world, kind, each, base_of(name));
             std::string wrong = judge_answer(answer, verdict);
             if (wrong.empty() && at.world.get(path) != old) wrong = "it changed the object";
             check_chosen(each, wrong, "");

@@ -196,3 +196,78 @@ TEST_CASE("onDelete: Keep leaves the lockdown where it is") {
     });
     CHECK_TOLD(world, told == 2);  // one for each group, once
 }
+
+TEST_CASE("a lockdown whose policy is gone is told by the account, until somebody removes it") {
+    World world;
+    start_ready(world);
+    const auto account_says = [&] {
+        const json account = world.get("/apis/sallyport.dev/v1alpha1/cloudaccounts/prod");
+        return account.value("/status/message"_json_pointer, "");
+    };
+    const std::vector<std::string> lockdown = world.our_rules(false);
+    REQUIRE(account_says().find("OrphanLockdown") == std::string::npos);
+
+    world.remove(policy_path);
+    const auto all_told = [&] {
+        return std::ranges::all_of(lockdown, [&](const std::string& rule) {
+            return account_says().find(rule.substr(rule.find('/') + 1)) != std::string::npos;
+        });
+    };
+    CHECK_TOLD(world, world.run_until(all_told, 2min));
+    CHECK(world.our_rules(false) == lockdown);
+
+    for (const std::string& rule : lockdown)
+        delete_rule(world, rule.substr(0, rule.find('/')), rule.substr(rule.find('/') + 1));
+    const auto none_told = [&] {
+        return account_says().find("OrphanLockdown") == std::string::npos;
+    };
+    CHECK_TOLD(world, world.run_until(none_told, 2min));
+}
+
+TEST_CASE("a lockdown that its policy left behind is told by the policy") {
+    World world;
+    start_ready(world);
+    const std::vector<std::string> before = world.our_rules(false);
+    const auto left = std::ranges::find_if(
+        before, [](const std::string& rule) { return rule.starts_with("nsg-web01/"); });
+    REQUIRE(left != before.end());
+    const json web02 =
+        json::array({{{"virtualMachine", {{"resourceGroup", "rg-web"}, {"name", "web02"}}}}});
+    patch(world, policy_path, {{"spec", {{"network", {{"targets", web02}}}}}});
+    const auto is_told = [&] {
+        const std::string findings = world.policy("web-ssh").at("status").dump();
+        return findings.find("OrphanLockdown: rule " + left->substr(left->find('/') + 1) +
+                             " on nsg-web01") != std::string::npos;
+    };
+    CHECK_TOLD(world, world.run_until(is_told, 2min));
+    CHECK_FALSE(find_rule(world, *left).is_null());
+}
+
+TEST_CASE("the deletion of a policy that cannot be read ends its grants, and keeps its lockdown") {
+    for (const bool restarts : {false, true}) {
+        CAPTURE(restarts);
+        World world;
+        start_ready(world);
+        open_grant(world, "a", "1h");
+        const std::vector<std::string> all = world.our_rules(false);
+        std::string long_name;  // 320 letters as the schema counts, 640 bytes
+        for (int i = 0; i < 320; ++i) long_name += "\u00fc";
+        patch(world, policy_path,
+              {{"spec", {{"request", {{"allowed", {{"users", {long_name}}}}}}}}});
+        world.run_for(1min);
+        REQUIRE_TOLD(world, condition(world.policy("web-ssh"), "Ready").value("reason", "") ==
+                                "SpecInvalid");
+        REQUIRE_TOLD(world, world.phase("a") == "Open");
+
+        world.remove(policy_path);
+        if (restarts) {
+            world.crash();
+            world.start_operator();
+        }
+        CHECK_TOLD(world, world.run_until([&] { return policy_is_gone(world); }, 2min));
+        CHECK_TOLD(world, world.phase("a") == "PolicyDeleted");
+        CHECK_TOLD(world, world.our_rules().empty());
+        CHECK(world.our_rules(false).size() == 2);
+        CHECK(world.log.errors == 0);
+    }
+}

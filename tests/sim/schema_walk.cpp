@@ -189,24 +189,25 @@ private:
         return found->second;
     }
     void add(const std::string& name, const json* value) {
-        json manifest = base_;
-        write(manifest, kind_.schema, steps_, value);
+        Edit edit{.path = property_.path};
+        if (value != nullptr) edit.value.emplace(*value);
         const auto replaces = std::ranges::find_if(replaced_by(), [&](const auto& each) {
             return key_ == each.first || key_.starts_with(each.first + "[");
         });
-        if (replaces == replaced_by().end()) return push(name, manifest);
+        if (replaces == replaced_by().end()) return push(name, std::move(edit));
         uses_.replaced.insert(replaces->first);
-        if (key_ == replaces->first) push(name, manifest);
-        for (const std::string& other : replaces->second) {
-            const json::json_pointer at(other);
-            if (manifest.contains(at)) manifest.at(at.parent_pointer()).erase(at.back());
-        }
-        push(name + (key_ == replaces->first ? ",alone" : ""), std::move(manifest));
+        const bool itself = key_ == replaces->first;
+        if (itself) push(name, edit);
+        edit.replaced = replaces->second;
+        push(name + (itself ? ",alone" : ""), std::move(edit));
     }
-    void push(const std::string& name, json manifest) {
+    void push(const std::string& name, Edit edit) {
+        json manifest = edited(kind_, base_, edit);
         const bool had = std::ranges::any_of(
             found_, [&](const Operation& each) { return each.manifest == manifest; });
-        if (!had) found_.push_back({kind_.kind, property_.path, name, std::move(manifest)});
+        if (!had)
+            found_.push_back(
+                {kind_.kind, property_.path, name, std::move(manifest), std::move(edit)});
     }
 
     const WalkedKind& kind_;
@@ -248,10 +249,24 @@ std::vector<Property> properties_of(const WalkedKind& kind) {
     return found;
 }
 
+json edited(const WalkedKind& kind, json manifest, const Edit& edit) {
+    write(manifest, kind.schema, steps_of(edit.path), edit.value ? &*edit.value : nullptr);
+    for (const std::string& other : edit.replaced) {
+        const json::json_pointer at(other);
+        if (manifest.contains(at)) manifest.at(at.parent_pointer()).erase(at.back());
+    }
+    return manifest;
+}
+
+std::vector<Operation> operations_at(const WalkedKind& kind, const json& base,
+                                     const Property& property, WalkUses& uses) {
+    return Walk(kind, base, property, uses).all();
+}
+
 std::vector<Operation> operations_of(const WalkedKind& kind, const json& base, WalkUses& uses) {
     std::vector<Operation> all;
     for (const Property& property : properties_of(kind)) {
-        for (Operation& each : Walk(kind, base, property, uses).all())
+        for (Operation& each : operations_at(kind, base, property, uses))
             all.push_back(std::move(each));
     }
     return all;

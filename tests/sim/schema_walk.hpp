@@ -28,12 +28,22 @@ struct Property {
 /// `spec` and all below it, in the schema's order.
 std::vector<Property> properties_of(const WalkedKind& kind);
 
+/// A value at a property, whatever object it is written into.
+struct Edit {
+    std::string path = {};
+    std::optional<json> value = {};          ///< nullopt: it is taken away
+    std::vector<std::string> replaced = {};  ///< JSON pointers to what it takes the place of
+};
+/// What it makes of an object, and what is missing on the way.
+json edited(const WalkedKind& kind, json manifest, const Edit& edit);
+
 /// One thing that somebody may write.
 struct Operation {
     std::string kind;
     std::string path;
     std::string value;  ///< its name: `minimum`
     json manifest;      ///< the whole object, as it is written
+    Edit edit = {};     ///< which made it of the object it began with
 
     /// `S8/JitPolicy.spec.network.ports[].maxDuration=minimum`
     std::string name() const { return "S8/" + kind + "." + path + "=" + value; }
@@ -48,6 +58,9 @@ struct WalkUses {
 
 /// Every value of every property, written into `base`. `uses`: what of the tables was needed.
 std::vector<Operation> operations_of(const WalkedKind& kind, const json& base, WalkUses& uses);
+/// The same of one property.
+std::vector<Operation> operations_at(const WalkedKind& kind, const json& base,
+                                     const Property& property, WalkUses& uses);
 /// `Kind.path` of all values that were given by hand, because they have to mean something.
 std::vector<std::string> example_paths();
 /// The same of members that take the place of others.

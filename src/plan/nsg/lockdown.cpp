@@ -360,7 +360,7 @@ private:
             } else {
                 draft_.find(
                     "OrphanLockdown",
-                    "its policy does not ask for it any more; it stays until somebody removes it",
+                    "no policy asks for this lockdown any more; it stays until somebody removes it",
                     mine.rule->name, claim_.uid);
             }
         }

@@ -29,7 +29,7 @@ Cause cause_of(const OwnRule& mine, const char* reason, std::string detail) {
 
 void keep_lockdown(Draft& draft, const OwnRule& mine) {
     draft.find("OrphanLockdown",
-               "a lockdown whose policy is missing stays until somebody removes it",
+               "no policy asks for this lockdown any more; it stays until somebody removes it",
                mine.rule->name, mine.mark ? mine.mark->uid : std::string());
 }
 
