@@ -128,7 +128,7 @@ private:
         int attempt = 0;
         SteadyTime not_before{};
         Error error;
-        std::string content = {};  ///< another content starts anew, and so does another effect
+        std::string content = {};  ///< of a put: another starts anew, and so does another effect
         WriteEffect effect = WriteEffect::neutral;
     };
 

@@ -23,6 +23,11 @@ Urgency urgency_of(const nsg::Step& step) {
     return step.effect == WriteEffect::closes ? Urgency::closing : Urgency::opening;
 }
 
+/// A removal is the same whatever stands there, and for whatever reason.
+std::string_view purpose_of(const nsg::Step& step) {
+    return step.kind == nsg::StepKind::put ? std::string_view(step.content) : std::string_view();
+}
+
 /// A rule of a grant that lets in stands there after it: should it land late, it opens.
 bool leaves_open(const nsg::Step& step) {
     return step.kind == nsg::StepKind::put && step.of == MarkKind::grant &&
@@ -35,7 +40,7 @@ bool leaves_open(const nsg::Step& step) {
 const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
     if (retries_.empty()) return nullptr;
     const auto retry = retries_.find(lower(step.rule.name));
-    const bool same = retry != retries_.end() && retry->second.content == step.content &&
+    const bool same = retry != retries_.end() && retry->second.content == purpose_of(step) &&
                       retry->second.effect == step.effect;
     return same ? &retry->second : nullptr;
 }
@@ -221,10 +226,10 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
         // is planned again, and not to be sent again and again.
         Retry& again = retries_[name] = Retry();
         again.not_before = now + between_removals;
-        again.content = step.content;
+        again.content = purpose_of(step);
         again.effect = step.effect;
-    } else {
-        retries_.erase(name);
+    } else if (find_retry(step)) {
+        retries_.erase(name);  // and not what Azure said of a removal meanwhile
     }
     changed_ = changed_ || !done || more_due_ || step.effect != WriteEffect::closes;
     services_.metrics.increment(
@@ -239,9 +244,9 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
 void Lane::react(const nsg::Step& step, const Error& error) {
     const SteadyTime now = services_.clock.steady_now();
     Retry& retry = retries_[lower(step.rule.name)];
-    if (retry.content != step.content || retry.effect != step.effect) {
+    if (retry.content != purpose_of(step) || retry.effect != step.effect) {
         retry = Retry();
-        retry.content = step.content;
+        retry.content = purpose_of(step);
         retry.effect = step.effect;
     }
     const auto delay = next_attempt(reaction_to(error, retry.attempt, urgency_of(step)),
@@ -265,8 +270,9 @@ void Lane::react(const nsg::Step& step, const Error& error) {
     const bool locked =
         error.reason.starts_with("Locked") || error.reason.starts_with("PolicyDenied");
     if (locked && step.kind == nsg::StepKind::remove) {
+        // With a tombstone, at once. What no read shows is removed all the same, and waits.
+        if (!is_delete_locked()) retry.not_before = now;
         locked_until_ = now + lock_belief;
-        retry.not_before = now;  // with a tombstone
     }
 }
 

@@ -286,7 +286,7 @@ void Monitor::outside(const std::string& who, const http::Request& request,
     if (!azure && request.method == "POST" && response.status == 201 &&
         kind_of(request) == "accessgrants")
         grants_created_[std::string(http::Target(request.target).path()) + "/" +
-                        json::parse(request.body).at("metadata").at("name").get<std::string>()] =
+                        json::parse(response.body).at("metadata").at("name").get<std::string>()] =
             now;
     if (!azure) return;
     history_.others_wrote = now;

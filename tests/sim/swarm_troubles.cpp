@@ -216,7 +216,8 @@ Swarm::Strike Swarm::some_person(std::string& name) {
 std::optional<std::chrono::milliseconds> Swarm::until_an_end() const {
     const auto second = std::chrono::floor<seconds>(now());
     std::optional<SteadyTime> first;
-    for (const json& grant : world.get("/apis/sallyport.dev/v1alpha1/accessgrants").at("items")) {
+    const json grants = world.get("/apis/sallyport.dev/v1alpha1/accessgrants");
+    for (const json& grant : grants.at("items")) {
         auto end = parse_rfc3339(grant.at("spec").value("notAfter", ""));
         if (const auto told =
                 parse_rfc3339(grant.value("/status/expirationTime"_json_pointer, std::string())))

@@ -319,3 +319,52 @@ TEST_CASE("Azure is left alone for as long as it asks") {
     world.run_for(60s);
     CHECK(tried_again >= 6);
 }
+
+TEST_CASE("that an opening ends well says nothing of how long Azure wants no removal") {
+    World world;
+    start_ready(world);
+    std::map<std::string, SteadyTime> last;  // by what is removed
+    std::size_t tried_again = 0;
+    world.fate = [&](const http::Request& request) {
+        if (request.origin != azure_origin || request.method != "DELETE") return support::Fate{};
+        const SteadyTime now = world.time.loop.steady_now();
+        if (const auto before = last.find(request.target); before != last.end()) {
+            CHECK(now - before->second >= 5s);
+            ++tried_again;
+        }
+        last[request.target] = now;
+        support::Fate fate{.instead = http::Response{.status = 503}};
+        fate.instead->headers.set("Retry-After", "5");
+        return fate;
+    };
+    ask(world, World::a_grant("a", "1h"));
+    const std::size_t before = world.calls.size();
+    REQUIRE(world.run_until([&] { return count_calls(world, before, "azure PUT") == 2; }, 10s));
+    world.remove(grant_path("a"));  // while both operations are under way
+    world.run_for(30s);
+    CHECK(last.size() == 2);
+    CHECK(tried_again >= 4);
+}
+
+TEST_CASE("a rule that no read shows is not removed again and again against a lock") {
+    World world;
+    start_ready(world);
+    world.fate = [](const http::Request& request) {
+        support::Fate fate;
+        if (request.origin != azure_origin) return fate;
+        if (request.method == "PUT") fate.way = support::Fate::Way::swallowed;
+        if (request.method == "DELETE") {
+            const json error = {{"code", "ScopeLocked"}, {"message", "the scope(s) are locked"}};
+            fate.instead = http::Response{.status = 409, .body = json{{"error", error}}.dump()};
+        }
+        return fate;
+    };
+    ask(world, World::a_grant("a", "1h"));
+    const std::size_t before = world.calls.size();
+    REQUIRE(world.run_until([&] { return count_calls(world, before, "azure PUT") >= 2; }, 10s));
+    world.remove(grant_path("a"));
+    world.run_for(2min);
+    const std::size_t tried = count_calls(world, before, "azure DELETE");
+    CHECK_TOLD(world, tried >= 6);  // the write may land until 15 min have passed
+    CHECK_TOLD(world, tried <= 40);
+}
