@@ -180,14 +180,22 @@ struct Opened {
     OperatedWorld at;
 };
 
+#ifdef NDEBUG
+constexpr std::size_t stride = 1;
+#else
+constexpr std::size_t stride = 7;  // unoptimised code and sanitizers
+#endif
+
 }  // namespace
 
 TEST_CASE("operations: what may stand in metadata changes nothing that is done") {
     int ran = 0;
+    std::size_t walked = 0;
     for (const Written& each : legal()) {
         for (const char* kind : kinds) {
             const std::string plan = fmt::format("S8/{}.metadata={}", kind, each.name);
-            if (!is_chosen(plan)) continue;
+            const bool has_turn = walked++ % stride == 0 || !setting("SALLYPORT_PLAN").empty();
+            if (!has_turn || !is_chosen(plan)) continue;
             CAPTURE(plan);
             ++ran;
             Opened opened;
