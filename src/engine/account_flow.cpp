@@ -127,7 +127,13 @@ std::optional<Coverage> Engine::coverage_of(const std::string& name, const Accou
     return coverage;
 }
 
-/// What no policy and no grant is told of, with its rule and group; empty: nothing.
+std::string Engine::sentence_of(const nsg::Finding& finding, const NsgId& nsg) {
+    return fmt::format("{}: {}{}: {}", finding.reason,
+                       finding.rule.empty() ? "" : "rule " + finding.rule + " on ", nsg.name(),
+                       finding.message);
+}
+
+/// What no policy and no grant is told of; empty: nothing.
 std::string Engine::untold_findings(Account& account) const {
     constexpr std::size_t told_max = 5;
     std::vector<std::string> all;
@@ -138,9 +144,7 @@ std::string Engine::untold_findings(Account& account) const {
             const bool orphan =
                 finding.reason == "OrphanLockdown" && !policies_.contains(finding.uid);
             if (!nobodys && !orphan) continue;
-            all.push_back(fmt::format("{}: {}{}: {}", finding.reason,
-                                      finding.rule.empty() ? "" : "rule " + finding.rule + " on ",
-                                      nsg.name(), finding.message));
+            all.push_back(sentence_of(finding, nsg));
         }
     }
     if (all.size() > told_max) {

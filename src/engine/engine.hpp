@@ -189,6 +189,8 @@ private:
     Task<std::optional<std::chrono::milliseconds>> look_at_account(std::string name);
     std::optional<access::Problem> find_rival(const CloudAccount& spec) const;
     bool is_in_use(const std::string& account) const;
+    /// With the rule it is about and the group, which not every message names.
+    static std::string sentence_of(const nsg::Finding& finding, const NsgId& nsg);
     std::string untold_findings(Account& account) const;
     std::optional<Coverage> coverage_of(const std::string& name, const Account& account) const;
     std::optional<std::chrono::milliseconds> retire_account(const std::string& name);

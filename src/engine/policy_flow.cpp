@@ -39,13 +39,6 @@ bool takes_lockdown_along(const JitPolicy& policy, const std::set<std::string>& 
     return is_going(policy, active_grants) && policy.network.lockdown.remove_on_delete;
 }
 
-/// With the rule it is about, which not every message names.
-std::string sentence_of(const nsg::Finding& finding, const NsgId& nsg) {
-    if (finding.rule.empty() || finding.message.starts_with(finding.reason)) return finding.message;
-    return fmt::format("{}: rule {} on {}: {}", finding.reason, finding.rule, nsg.name(),
-                       finding.message);
-}
-
 void add_condition(PolicyStatus& status, std::string type, Truth truth, access::Problem why) {
     status.conditions.push_back({.type = std::move(type),
                                  .status = truth,
@@ -329,7 +322,10 @@ void Engine::judge_ports(const std::string& uid, const PolicyEntry& entry, const
     // Also where it asks for nothing any more: what it left behind there is told.
     for (const auto& [nsg, lane] : account.lanes()) {
         for (const nsg::Finding& finding : lane->last_plan().findings) {
-            if (finding.uid == uid) status.findings.push_back(sentence_of(finding, nsg));
+            if (finding.uid != uid) continue;
+            const bool says_all =
+                finding.rule.empty() || finding.message.starts_with(finding.reason);
+            status.findings.push_back(says_all ? finding.message : sentence_of(finding, nsg));
         }
     }
     for (const access::Problem& problem : entry.standing->findings)

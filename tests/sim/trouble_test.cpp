@@ -17,6 +17,27 @@ seconds closed_after(World& world, Timestamp end, std::chrono::nanoseconds at_mo
     return world.now() - end;
 }
 
+/// Answers 503 with a Retry-After, and checks that nothing is tried again before that.
+struct Refusals {
+    explicit Refusals(World& w) : world(w) {}
+
+    support::Fate for_five_seconds(const http::Request& request) {
+        const SteadyTime now = world.time.loop.steady_now();
+        if (const auto before = last.find(request.target); before != last.end()) {
+            CHECK(now - before->second >= 5s);
+            ++tried_again;
+        }
+        last[request.target] = now;
+        support::Fate fate{.instead = http::Response{.status = 503}};
+        fate.instead->headers.set("Retry-After", "5");
+        return fate;
+    }
+
+    World& world;
+    std::map<std::string, SteadyTime> last;  ///< by what is called
+    std::size_t tried_again = 0;
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -301,49 +322,31 @@ TEST_CASE("what Azure refused at one moment is not tried again at one moment") {
 TEST_CASE("Azure is left alone for as long as it asks") {
     World world;
     start_ready(world);
-    std::map<std::string, SteadyTime> last;  // by what is called
-    std::size_t tried_again = 0;
+    Refusals refused(world);
     world.fate = [&](const http::Request& request) {
         if (request.origin != azure_origin || request.method == "GET") return support::Fate{};
-        const SteadyTime now = world.time.loop.steady_now();
-        if (const auto before = last.find(request.target); before != last.end()) {
-            CHECK(now - before->second >= 5s);
-            ++tried_again;
-        }
-        last[request.target] = now;
-        support::Fate fate{.instead = http::Response{.status = 503}};
-        fate.instead->headers.set("Retry-After", "5");
-        return fate;
+        return refused.for_five_seconds(request);
     };
     ask(world, World::a_grant("a", "1h"));
     world.run_for(60s);
-    CHECK(tried_again >= 6);
+    CHECK(refused.tried_again >= 6);
 }
 
 TEST_CASE("that an opening ends well says nothing of how long Azure wants no removal") {
     World world;
     start_ready(world);
-    std::map<std::string, SteadyTime> last;  // by what is removed
-    std::size_t tried_again = 0;
+    Refusals refused(world);
     world.fate = [&](const http::Request& request) {
         if (request.origin != azure_origin || request.method != "DELETE") return support::Fate{};
-        const SteadyTime now = world.time.loop.steady_now();
-        if (const auto before = last.find(request.target); before != last.end()) {
-            CHECK(now - before->second >= 5s);
-            ++tried_again;
-        }
-        last[request.target] = now;
-        support::Fate fate{.instead = http::Response{.status = 503}};
-        fate.instead->headers.set("Retry-After", "5");
-        return fate;
+        return refused.for_five_seconds(request);
     };
     ask(world, World::a_grant("a", "1h"));
     const std::size_t before = world.calls.size();
     REQUIRE(world.run_until([&] { return count_calls(world, before, "azure PUT") == 2; }, 10s));
     world.remove(grant_path("a"));  // while both operations are under way
     world.run_for(30s);
-    CHECK(last.size() == 2);
-    CHECK(tried_again >= 4);
+    CHECK(refused.last.size() == 2);
+    CHECK(refused.tried_again >= 4);
 }
 
 TEST_CASE("a rule that no read shows is not removed again and again against a lock") {
