@@ -167,6 +167,7 @@ private:
     Task<std::optional<std::chrono::milliseconds>> tell_unread_policy(ObjectKey key,
                                                                       Undecodable unread);
     void forget_policy(const std::string& uid);
+    Task<Result<void>> read_live(nsg::Step step);
     Task<Result<void>> settle_policy(std::string uid, JitPolicy policy);
     void judge_standing(const std::string& uid, PolicyEntry& entry, const JitPolicy& policy,
                         Account& account);

@@ -15,6 +15,10 @@ using namespace std::chrono_literals;
 /// For the record, an API server that answers later is one that does not.
 constexpr auto recorded_within = 5s;
 
+/// What a live read of a grant has said is taken for true so long: no longer than a write takes
+/// that follows it.
+constexpr auto live_for = 2s;
+
 /// That this write is about to leave.
 Records::Change intent_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
     return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id),
@@ -44,6 +48,26 @@ Records::Change intent_of(NsgId nsg, nsg::Step step, std::string request_id, Tim
 
 }  // namespace
 
+/// That the grant of an opening is there, as it was: read now, from the API server itself.
+Task<Result<void>> Engine::read_live(nsg::Step step) {
+    const auto entry = grants_.find(step.uid);
+    if (entry == grants_.end())
+        co_return Error{ErrorKind::conflict, "the grant is not known any more"};
+    const ObjectKey key = entry->second.key;
+    Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
+    if (planted("no-live-read") && services_.store.grant(key))
+        live = std::optional(*services_.store.grant(key));
+    if (!live) co_return std::move(live).error().context("read the grant before its opening");
+    const std::optional<AccessGrant>& grant = *live;
+    const bool other = grant && grant->meta.uid != step.uid && !planted("name-for-uid");
+    if (!grant || other || grant->meta.deleted || grant->revoked) {
+        grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
+        co_return Error{ErrorKind::conflict,
+                        "the grant was deleted, replaced or revoked before its opening"};
+    }
+    co_return Result<void>();
+}
+
 Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                           std::string request_id) {
     // A repair is an opening too: what forbids every opening forbids it as well.
@@ -59,23 +83,14 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
         .event = "rule.opening",
         .detail = fmt::format("nsg={} rule={} priority={} reason={} request={}", nsg,
                               step.rule.name, step.rule.priority, step.reason, request_id)};
+    const SteadyTime began = services_.clock.steady_now();
     if (step.of == MarkKind::grant) {
         const auto entry = grants_.find(step.uid);
         if (entry == grants_.end())
             co_return Error{ErrorKind::conflict, "the grant is not known any more"};
-        const ObjectKey key = entry->second.key;
         event.record = entry->second.record_name;
-        Result<std::optional<AccessGrant>> live = co_await services_.store.read_grant(key);
-        if (planted("no-live-read") && services_.store.grant(key))
-            live = std::optional(*services_.store.grant(key));
-        if (!live) co_return std::move(live).error().context("read the grant before its opening");
-        const std::optional<AccessGrant>& grant = *live;
-        const bool other = grant && grant->meta.uid != step.uid && !planted("name-for-uid");
-        if (!grant || other || grant->meta.deleted || grant->revoked) {
-            grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
-            co_return Error{ErrorKind::conflict,
-                            "the grant was deleted, replaced or revoked before its opening"};
-        }
+        Result<void> asked_for = co_await read_live(step);
+        if (!asked_for) co_return asked_for;
         Records::Change intent = intent_of(nsg, step, request_id, services_.clock.now());
         const std::optional<AccessRecord> record = records_.find(event.record);
         if (step.repair && record &&
@@ -101,6 +116,9 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     }
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");
+    // Record and journal may have taken their time.
+    const bool old = services_.clock.steady_now() - began > live_for;
+    if (old && step.of == MarkKind::grant) co_return co_await read_live(std::move(step));
     co_return Result<void>();
 }
 

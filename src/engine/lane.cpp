@@ -278,7 +278,7 @@ void Lane::forget_idle() {
         // The next attempt, while it is under way, is in no plan.
         for (const auto& [name, write] : writes_) wanted.insert(name);
         std::erase_if(retries_, [&](const auto& each) {
-            return now >= each.second.not_before && !wanted.contains(each.first);
+            return now >= each.second.not_before && !wanted.contains(each.first.first);
         });
     }
     std::erase_if(last_write_ended_, [&](const auto& each) {
@@ -371,7 +371,7 @@ SteadyTime Lane::next_wake() const {
         if (time > now) next = std::min(next, time);
     };
     if (!plan_.steps.empty()) {
-        for (const auto& [name, retry] : retries_) sooner(retry.not_before);
+        for (const auto& [key, retry] : retries_) sooner(retry.not_before);
         sooner(repairs_.next_after(now, host_.account().sweep_interval));
         sooner(hold_off_until_);
         sooner(serial_until_);

@@ -157,7 +157,7 @@ private:
     Task<Result<void>> write(const nsg::Step& step, WriteEnd& end);
     Task<Result<void>> follow_operation(AcceptedWrite accepted, Urgency urgency, WriteEnd& end);
     void finish(const nsg::Step& step, const WriteEnd& end, const Result<void>& done);
-    void react(const nsg::Step& step, const Error& error);
+    void react(const nsg::Step& step, const Error& error, bool never_left);
     Task<void> read();
     void accept_read(NsgState state);
 
@@ -174,7 +174,8 @@ private:
     std::multimap<std::string, Write> writes_;  ///< by folded rule name
     Repairs repairs_;
     Unsettled unsettled_;
-    std::map<std::string, Retry> retries_;  ///< by folded rule name
+    /// What Azure said of a removal outlives what becomes of an opening under its name.
+    std::map<std::pair<std::string, bool>, Retry> retries_;  ///< by folded rule name; removals
     std::set<int> refused_priorities_;
     std::map<std::string, SteadyTime> last_write_ended_;  ///< by uid
     SteadyTime locked_until_{};         ///< tombstones instead of removals until then

@@ -28,6 +28,10 @@ std::string_view purpose_of(const nsg::Step& step) {
     return step.kind == nsg::StepKind::put ? std::string_view(step.content) : std::string_view();
 }
 
+std::pair<std::string, bool> retry_key(const nsg::Step& step) {
+    return {lower(step.rule.name), step.kind != nsg::StepKind::put};
+}
+
 /// A rule of a grant that lets in stands there after it: should it land late, it opens.
 bool leaves_open(const nsg::Step& step) {
     return step.kind == nsg::StepKind::put && step.of == MarkKind::grant &&
@@ -39,7 +43,7 @@ bool leaves_open(const nsg::Step& step) {
 /// Of this very thing to do: that an opening was refused says nothing of the closing of its rule.
 const Lane::Retry* Lane::find_retry(const nsg::Step& step) const {
     if (retries_.empty()) return nullptr;
-    const auto retry = retries_.find(lower(step.rule.name));
+    const auto retry = retries_.find(retry_key(step));
     const bool same = retry != retries_.end() && retry->second.content == purpose_of(step) &&
                       retry->second.effect == step.effect;
     return same ? &retry->second : nullptr;
@@ -220,16 +224,16 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
         last_write_ended_[step.uid] = now;
     }
     if (!done) {
-        react(step, done.error());
+        react(step, done.error(), never_left);
     } else if (step.kind == nsg::StepKind::remove) {
         // A read that lags shows it still, and an opening under its name may be under way: then it
         // is planned again, and not to be sent again and again.
-        Retry& again = retries_[name] = Retry();
+        Retry& again = retries_[retry_key(step)] = Retry();
         again.not_before = now + between_removals;
         again.content = purpose_of(step);
         again.effect = step.effect;
     } else if (find_retry(step)) {
-        retries_.erase(name);  // and not what Azure said of a removal meanwhile
+        retries_.erase(retry_key(step));
     }
     changed_ = changed_ || !done || more_due_ || step.effect != WriteEffect::closes;
     services_.metrics.increment(
@@ -241,9 +245,9 @@ void Lane::finish(const nsg::Step& step, const WriteEnd& end, const Result<void>
     host_.lane_changed({step.uid});
 }
 
-void Lane::react(const nsg::Step& step, const Error& error) {
+void Lane::react(const nsg::Step& step, const Error& error, bool never_left) {
     const SteadyTime now = services_.clock.steady_now();
-    Retry& retry = retries_[lower(step.rule.name)];
+    Retry& retry = retries_[retry_key(step)];
     if (retry.content != purpose_of(step) || retry.effect != step.effect) {
         retry = Retry();
         retry.content = purpose_of(step);
@@ -263,7 +267,7 @@ void Lane::react(const nsg::Step& step, const Error& error) {
         const Call call = step.kind == nsg::StepKind::remove ? Call::remove : Call::write;
         host_.budget().throttled(call, error.retry_after.value_or(1s));
     }
-    if (error.kind == ErrorKind::conflict) {
+    if (error.kind == ErrorKind::conflict && !never_left) {
         serial_until_ = now + 30s;
         hold_off_until_ = std::max(hold_off_until_, now + delay);
     }

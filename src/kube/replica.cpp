@@ -58,11 +58,13 @@ bool Replica::begin_list(std::string version) {
     went_back_ = !followed_.empty() && is_newer(followed_, version);
     list_version_ = std::move(version);
     listed_.clear();
+    gone_listed_.clear();
     return went_back_;
 }
 
 bool Replica::is_news(const ObjectMeta& meta) const {
     if (planted("older-event-wins")) return true;
+    if (gone_.contains(meta.uid)) return false;
     const ObjectMeta* known = this->meta(meta.key);
     return known == nullptr || is_newer(meta.resource_version, known->resource_version);
 }
@@ -70,6 +72,10 @@ bool Replica::is_news(const ObjectMeta& meta) const {
 void Replica::list(ObjectPtr object) {
     if (!object) return;
     const ObjectMeta& meta = object->meta;
+    if (!went_back_ && gone_.contains(meta.uid)) {
+        gone_listed_.insert(meta.uid);
+        return;
+    }
     listed_.insert(meta.key);
     const ObjectMeta* known = this->meta(meta.key);
     const bool differs = known == nullptr || known->resource_version != meta.resource_version;
@@ -96,6 +102,7 @@ void Replica::end_list() {
         changed(std::move(key));
     }
     listed_.clear();
+    gone_ = std::exchange(gone_listed_, {});
     followed_ = std::exchange(list_version_, {});
     went_back_ = false;
     if (std::exchange(synced_, true)) return;
@@ -109,9 +116,18 @@ void Replica::put(Json&& object) {
     if (is_news(read->meta)) take(std::move(read));
 }
 
+void Replica::gone(const ObjectKey& key, const std::string& uid) {
+    const ObjectMeta* known = meta(key);
+    if (known == nullptr || uid.empty() || known->uid != uid) return;
+    gone_.insert(uid);
+    erase(key);
+    changed(key);
+}
+
 void Replica::remove(const Json& object) {
     ObjectMeta meta = meta_of(object);
     follow(meta.resource_version);
+    gone_.erase(meta.uid);  // no event of it comes after this one
     const ObjectMeta* known = this->meta(meta.key);
     if (known == nullptr) return;
     // Made anew since, under the same name.
@@ -129,7 +145,7 @@ void Replica::answer(Json&& object) {
     if (!read) return;
     const ObjectMeta& meta = read->meta;
     // The answer to taking off the last finalizer of a deleted object shows what is already gone.
-    if (meta.deleted && meta.finalizers.empty()) return;
+    if (meta.deleted && meta.finalizers.empty()) return gone(meta.key, meta.uid);
     if (!is_ordered(meta.resource_version) || !is_newer(meta.resource_version, followed_)) return;
     if (followed_.empty() || !is_news(meta)) return;
     take(std::move(read));

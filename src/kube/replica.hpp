@@ -70,6 +70,9 @@ public:
     void put(nlohmann::json&& object);
     /// DELETED; the object's version is that of its deletion.
     void remove(const nlohmann::json& object);
+    /// The object of this uid is gone, as the server answered to a request of ours. What lists and
+    /// watches still tell of it is older.
+    void gone(const ObjectKey& key, const std::string& uid);
     void bookmark(std::string version);
     /// What the server answered to a read or write of ours.
     void answer(nlohmann::json&& object);
@@ -99,6 +102,8 @@ private:
     std::string followed_;
     std::string list_version_;
     std::set<ObjectKey> listed_;
+    std::set<std::string> gone_;         ///< uids of which lists or watches may tell still
+    std::set<std::string> gone_listed_;  ///< of those, what the list under way has
     Notify notify_;
 };
 

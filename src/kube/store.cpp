@@ -180,8 +180,14 @@ Result<Json> KubeStore::take_answer(Kind kind, const std::string& body) {
 }
 
 Task<Result<Json>> KubeStore::read_live(ObjectRef ref) {
+    const ObjectMeta* known = replica(ref.kind).meta(ref.key);
+    const std::string uid = known == nullptr ? std::string() : known->uid;
     const Result<std::string> body = co_await client_.get(object_target(ref));
-    if (!body) co_return body.error();
+    if (!body) {
+        // Whatever watches still tell: what was known before this was asked is not there any more.
+        if (body.error().kind == ErrorKind::not_found) replica(ref.kind).gone(ref.key, uid);
+        co_return body.error();
+    }
     co_return take_answer(ref.kind, *body);
 }
 

@@ -67,6 +67,42 @@ TEST_CASE("an older event or answer changes nothing") {
     CHECK(ledgers.seq("a") == 12);
 }
 
+TEST_CASE("what the server says is gone is gone, whatever lists and watches still tell of it") {
+    Ledgers ledgers;
+    ledgers.list_at("10", {ledger("a", "8"), ledger("b", "9")});
+    ledgers.table.gone(key("a"), "u-other");
+    CHECK(ledgers.table.find(key("a")) != nullptr);
+    ledgers.table.gone(key("a"), "u-a");
+    CHECK(ledgers.table.find(key("a")) == nullptr);
+
+    ledgers.put(ledger("a", "11"));
+    ledgers.answer(ledger("a", "12"));
+    ledgers.list_at("12", {ledger("a", "11"), ledger("b", "9")});
+    ledgers.put(ledger("a", "13"));
+    CHECK(ledgers.table.find(key("a")) == nullptr);
+    CHECK(ledgers.table.find(key("b")) != nullptr);
+
+    ledgers.remove(ledger("a", "14"));
+    Json anew = ledger("a", "15");
+    anew["metadata"]["uid"] = "u-anew";
+    ledgers.put(anew);
+    CHECK(ledgers.table.find(key("a")) != nullptr);
+}
+
+TEST_CASE("the answer that takes off the last hold of a deleted object shows that it is gone") {
+    Ledgers ledgers;
+    ledgers.list_at("10", {ledger("a", "8")});
+    Json released = ledger("a", "11");
+    released["metadata"]["deletionTimestamp"] = "2026-11-21T09:00:00Z";
+    Json held = released;
+    held["metadata"]["finalizers"] = {"somebody/else"};
+    ledgers.answer(held);
+    CHECK(ledgers.table.find(key("a")) != nullptr);
+    released["metadata"]["resourceVersion"] = "12";
+    ledgers.answer(released);
+    CHECK(ledgers.table.find(key("a")) == nullptr);
+}
+
 TEST_CASE("a late answer does not bring a deleted object back") {
     Ledgers ledgers;
     ledgers.list_at("10", {ledger("a", "8")});

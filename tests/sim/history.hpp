@@ -52,6 +52,7 @@ struct SeenGrant {
     /// had read each group, or Azure or the API server was not well. nullopt: it does not say so.
     std::optional<bool> excused_as_opened = {};
     std::optional<SteadyTime> cut_since = {};  ///< reached once, and not any more
+    SteadyTime meddled{};  ///< when somebody else last changed or removed a rule of it
 };
 
 /// An opening write of the operator, in the moment in which it is handed over.
@@ -84,15 +85,17 @@ struct History {
     std::string foreign = {};                   ///< rules of others as they are
     std::string foreign_expected = {};          ///< as their owners left them
     std::map<std::string, std::set<std::string>> addresses = {};  ///< of machines, by name
-    std::vector<std::string> strangers_in = {};            ///< who has no grant and gets to a port
+    std::vector<std::string> strangers_in = {};  ///< who has no grant and gets to a port
+    SteadyTime strangers_since{};
     std::map<std::string, SteadyTime> removals_sent = {};  ///< by `nsg/name`, the operator's newest
     std::map<std::string, SteadyTime> puts_sent = {};      ///< the same of what writes
     std::size_t writes_of_minute = 0;                      ///< the operator's, Events apart
-    std::string stale_write = {};     ///< on a version older than one of its own; empty: none
-    std::string early_try = {};       ///< a write that left before Azure wanted it; empty: none
-    std::string tried_together = {};  ///< writes that are tried again together; empty: none
-    std::string wrong_deletion = {};  ///< of an object that another one was meant by; empty: none
-    std::string lost_lockdown = {};   ///< that its policy said to keep; empty: none
+    std::string stale_write = {};      ///< on a version older than one of its own; empty: none
+    std::string early_try = {};        ///< a write that left before Azure wanted it; empty: none
+    std::string tried_together = {};   ///< writes that are tried again together; empty: none
+    std::string wrong_deletion = {};   ///< of an object that another one was meant by; empty: none
+    std::string lost_lockdown = {};    ///< that its policy said to keep; empty: none
+    std::string closed_unproven = {};  ///< a grant that a record called closed; empty: none
     std::map<std::string, int> put_back = {};  ///< by rule: after somebody had taken it away
     std::map<std::string, SteadyTime> excepted_in =
         {};                                   ///< by machine: when who is excepted got in
@@ -100,10 +103,13 @@ struct History {
     bool denied_above = false;                ///< a deny of others stands before all grants
     std::map<std::string, SteadyTime> wrong_since = {};  ///< by complaint: how long it has been so
 
-    SteadyTime others_wrote{};   ///< somebody else changed a rule
-    SteadyTime policy_edited{};  ///< somebody changed a policy that was there
-    SteadyTime azure_heals{};    ///< Azure or the way there is disturbed until then
-    SteadyTime kube_heals{};     ///< the same of the API server
+    SteadyTime others_wrote{};    ///< somebody else changed a rule
+    SteadyTime denied_until{};    ///< when a deny of others last stood before all grants
+    SteadyTime machines_moved{};  ///< somebody changed an interface of a machine
+    SteadyTime policy_edited{};   ///< somebody changed a policy that was there
+    SteadyTime azure_heals{};     ///< Azure or the way there is disturbed until then
+    SteadyTime kube_heals{};      ///< the same of the API server
+    SteadyTime watches_heal{};    ///< of what it tells without being asked
     SteadyTime
         start_heals{};  ///< what the API server did to the calls that a start needs for closing
     std::optional<SteadyTime> running_since = {};  ///< nullopt: no process runs

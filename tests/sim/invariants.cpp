@@ -71,7 +71,7 @@ bool is_trouble(const History& h, SteadyTime::duration ago) {
            !h.running_since || h.steady < *h.running_since + ago;
 }
 
-/// I1. DESIGN 3, promise 1; bounds of SURFACES 7.0. What lands or is changed after the end has the
+/// I1. Promise 1. What lands or is changed after the end has the
 /// sweep besides; a cloud that is disturbed has until it is healed.
 Complaint bounded_access(const History& h) {
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
@@ -84,7 +84,7 @@ Complaint bounded_access(const History& h) {
         SteadyTime from = std::max({*due, h.azure_heals, h.start_heals, *h.running_since + 2s});
         if (rule.since > *due) from = std::max(from, rule.since + bounds::sweep);
         // That it was ended early has to be heard first.
-        if (grant && grant->over == due) from = std::max(from, h.kube_heals);
+        if (grant && grant->over == due) from = std::max(from, h.watches_heal);
         const auto late = h.steady - from;
         if (late <= bounds::nsg + bounds::azure) return std::nullopt;
         return fmt::format("{} is there {} after the end of its grant ({} after all was well)",
@@ -92,7 +92,7 @@ Complaint bounded_access(const History& h) {
     });
 }
 
-/// I1, second half. DESIGN 3, promise 1: overdue access raises a metric within 5 s.
+/// I1, second half. Promise 1: overdue access raises a metric within 5 s.
 Complaint overdue_is_told(const History& h) {
     if (!h.running_since || h.overdue_metric > 0 ||
         h.steady < std::max(*h.running_since + 30s, h.start_heals))
@@ -103,8 +103,9 @@ Complaint overdue_is_told(const History& h) {
         if (!end || rule.by_others) return std::nullopt;
         // What was closed and came back is found by the next sweep.
         const bool closed = grant->record.contains("/status/closedAt"_json_pointer);
+        // Nor does a clock that is put right tell of it in that same moment.
         const SteadyTime due =
-            std::max(h.steady_at(*end), closed ? rule.since + 60s : SteadyTime{});
+            std::max({h.steady_at(*end), closed ? rule.since + 60s : SteadyTime{}, h.clock_set});
         // A clock that is late, as far as clocks may differ, knows of the end so much later.
         const auto slack = std::clamp<std::chrono::seconds>(-h.clock_apart, 0s, 30s);
         const bool told_late = h.steady - due > 6s + slack;
@@ -115,7 +116,7 @@ Complaint overdue_is_told(const History& h) {
     });
 }
 
-/// I2. DESIGN 3, promise 2 and 5.2: just before an opening the grant is read live.
+/// I2. Promise 2: just before an opening the grant is read live.
 Complaint no_opening_after_the_end(const History& h, const Opening& opening) {
     const SeenGrant* grant = h.grant(opening.uid);
     if (!grant) return "an opening for a grant that never was leaves: " + opening.rule;
@@ -133,7 +134,7 @@ Complaint no_opening_after_the_end(const History& h, const Opening& opening) {
     // Where more gets in than the write leaves, it is no opening: it waits for no live read, and so
     // may leave while a watch tells nothing.
     const bool by_watch = opening.narrows || told_by_watch;
-    const SteadyTime heard = by_watch ? std::max(*grant->over, h.kube_heals) : *grant->over;
+    const SteadyTime heard = by_watch ? std::max(*grant->over, h.watches_heal) : *grant->over;
     const auto old = h.steady - heard;
     if (old <= 5s) return std::nullopt;
     return fmt::format("an opening of {} leaves {} after it was {}; the grant was read live {} ago",
@@ -141,7 +142,7 @@ Complaint no_opening_after_the_end(const History& h, const Opening& opening) {
                        grant->read_live ? seconds_of(h.steady - *grant->read_live) : "never");
 }
 
-/// I3. DESIGN 3, promise 3: all members but etag and provisioningState.
+/// I3. Promise 3: all members but etag and provisioningState.
 Complaint foreign_rules_stay(const History& h) {
     if (h.foreign == h.foreign_expected) return std::nullopt;
     return "rules of others have changed:\n" + h.foreign + "expected:\n" + h.foreign_expected;
@@ -190,7 +191,7 @@ Complaint outside_the_grant(const History& h, const SeenGrant& grant, const std:
     return std::nullopt;
 }
 
-/// I4. DESIGN 3, promise 4. What somebody else widened has the sweep to be put back.
+/// I4. Promise 4. What somebody else widened has the sweep to be put back.
 Complaint never_wider(const History& h) {
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
         const SeenGrant* grant = h.grant(rule.uid);
@@ -204,7 +205,7 @@ Complaint never_wider(const History& h) {
     });
 }
 
-/// I5. DESIGN 3, promise 5.
+/// I5. Promise 5.
 Complaint ends_are_written_once(const History& h) {
     for (const auto& [name, record] : h.records) {
         const json& first = h.first_records.at(name);
@@ -228,15 +229,24 @@ Complaint ends_are_written_once(const History& h) {
     });
 }
 
-/// I6. DESIGN 3, promise 6: what the operator has begun to close it does not open again.
+/// I6. Promise 6: what the operator has begun to close it does not open again.
 Complaint at_most_once(const History& h, const Opening& opening) {
     const SeenGrant* grant = h.grant(opening.uid);
     if (!grant || !grant->removal_sent) return std::nullopt;
+    // Nor was what a process took for nobody's, while no watch told it, the end of a grant.
+    const bool ended =
+        h.due_since(*grant) || grant->record.contains("/status/endReason"_json_pointer);
+    if (!ended && *grant->removal_sent < h.watches_heal) return std::nullopt;
+    // To the clock of another process, as late as clocks may be, the end has not come yet.
+    const auto end = h.end_of(*grant);
+    const auto slack = std::clamp<std::chrono::seconds>(-h.clock_apart, 0s, 30s);
+    const bool of_another = h.running_since && *grant->removal_sent < *h.running_since;
+    if (of_another && !grant->over && end && h.now < *end + slack) return std::nullopt;
     return fmt::format("{} is opened again {} after its closing began", opening.rule,
                        seconds_of(h.steady - *grant->removal_sent));
 }
 
-/// I7. DESIGN 3, promise 7: a due close never waits behind an open.
+/// I7. Promise 7: a due close never waits behind an open.
 Complaint closing_wins(const History& h, const Opening& opening) {
     if (is_trouble(h, 60s)) return std::nullopt;
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
@@ -250,16 +260,17 @@ Complaint closing_wins(const History& h, const Opening& opening) {
     });
 }
 
-/// I8, and the second half of I12. DESIGN 3, promises 8 and 12: what is owed stays open.
+/// I8, and the second half of I12. Promises 8 and 12: what is owed stays open.
 Complaint owed_access_stays(const History& h) {
     if (h.denied_above) return std::nullopt;  // others have the last word there
     for (const auto& [uid, grant] : h.grants) {
         const bool opened = grant.record.contains("/status/openedAt"_json_pointer);
         if (!opened || !grant.cut_since || h.due_since(grant)) continue;
-        // Somebody may take it away, and it is put back within a sweep.
+        // Somebody may take it away, or a part of it, and it is put back within a sweep.
         const auto at_most = is_trouble(h, 92s) ? 92s : 0s;
-        const SteadyTime from = std::max(
-            {*grant.cut_since, h.azure_heals, h.kube_heals, h.running_since.value_or(h.steady)});
+        const SteadyTime from =
+            std::max({*grant.cut_since, grant.meddled, h.denied_until, h.machines_moved,
+                      h.azure_heals, h.kube_heals, h.running_since.value_or(h.steady)});
         if (h.steady - from > at_most)
             return fmt::format("grant {} is owed access and has none since {}", grant.name,
                                seconds_of(h.steady - *grant.cut_since));
@@ -267,7 +278,7 @@ Complaint owed_access_stays(const History& h) {
     return std::nullopt;
 }
 
-/// I9. DESIGN 3, promise 9: released only after proof, and after all that may still land.
+/// I9. Promise 9: released only after proof, and after all that may still land.
 Complaint released_after_proof(const History& h) {
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
         const SeenGrant* grant = h.grant(rule.uid);
@@ -276,7 +287,7 @@ Complaint released_after_proof(const History& h) {
     });
 }
 
-/// I10. DESIGN 3, promise 10: record and journal head are durable before the opening.
+/// I10. Promise 10: record and journal head are durable before the opening.
 Complaint audit_first(const History& h, const Opening& opening) {
     const SeenGrant* grant = h.grant(opening.uid);
     if (!grant || grant->record.is_null()) return opening.rule + " opens without a record";
@@ -309,17 +320,17 @@ Complaint uids_decide(const History& h, const Opening& opening) {
 /// I16, for the rules of grants: without grants there are none.
 Complaint nothing_leaks(const History& h) {
     if (is_trouble(h, bounds::sweep + bounds::nsg + bounds::azure)) return std::nullopt;
-    for (const auto& [uid, grant] : h.grants) {
-        if (grant.exists) return std::nullopt;
-    }
     return first_opening(h, [&](const std::string& path, const SeenRule& rule) -> Complaint {
-        if (h.steady - rule.since <= bounds::sweep + bounds::nsg + bounds::azure)
-            return std::nullopt;
-        return path + " is there and no grant is";
+        const SeenGrant* grant = h.grant(rule.uid);
+        if (grant && grant->exists) return std::nullopt;
+        const SteadyTime from =
+            std::max(rule.since, grant ? grant->over.value_or(SteadyTime{}) : SteadyTime{});
+        if (h.steady - from <= bounds::sweep + bounds::nsg + bounds::azure) return std::nullopt;
+        return path + " is there and its grant is not";
     });
 }
 
-/// I17. DESIGN 3, promise 13: what is not known does not open.
+/// I17. Promise 13: what is not known does not open.
 Complaint fails_closed(const History& h, const Opening& opening) {
     // What time it is, it learns with each answer of the API server.
     const bool knows = h.time_told > h.clock_set;
@@ -338,12 +349,13 @@ Complaint fails_closed(const History& h, const Opening& opening) {
     return std::nullopt;
 }
 
-/// P14. DESIGN 3, promise 14: what is called closed is closed. What somebody else opens, or lands
+/// P14. Promise 14: what is called closed is closed. What somebody else opens, or lands
 /// late, is seen by the next sweep.
 Complaint closed_is_closed(const History& h) {
     for (const auto& [name, policy] : h.policies) {
-        // One that goes takes its lockdown along, and tells so milliseconds later.
-        if (policy.at("metadata").contains("deletionTimestamp")) continue;
+        // One that goes takes its lockdown along, and tells so right after.
+        const bool goes = policy.at("metadata").contains("deletionTimestamp");
+        if (goes && h.steady - h.strangers_since < 5s) continue;
         for (const json& condition :
              policy.value("/status/conditions"_json_pointer, json::array())) {
             if (condition.at("type") != "Closed" || condition.at("status") != "True") continue;
@@ -379,7 +391,9 @@ Complaint open_is_open(const History& h) {
 
 bool lets_in_all_of(const SeenRule& rule, const json& properties) {
     const json& now = rule.properties;
-    if (!rule.allows || rule.state != "Succeeded") return false;
+    // What somebody else has asked for, and Azure is at, is about to be.
+    const bool coming = rule.state == "Updating" && rule.by_others;
+    if (!rule.allows || (rule.state != "Succeeded" && !coming)) return false;
     if (now.value("direction", "") != properties.value("direction", "")) return false;
     if (now.value("priority", 0) > properties.value("priority", 0)) return false;
     const std::string protocol = now.value("protocol", "");
@@ -427,6 +441,7 @@ const std::vector<Invariant>& invariants() {
         {.id = "I16", .title = "nothing leaks", .after_step = nothing_leaks},
         {.id = "I17", .title = "fails closed", .at_opening = fails_closed},
         {.id = "P14", .title = "closed is closed", .after_step = closed_is_closed},
+        {.id = "P14", .title = "closed was closed", .after_step = closed_was_closed},
         {.id = "P14", .title = "open is open", .after_step = open_is_open},
         {.id = "P14", .title = "opened was open", .after_step = opened_was_open},
         {.id = "N", .title = "numbers are free", .at_opening = numbers_are_free},

@@ -9,6 +9,7 @@ Complaint writes_are_few(const History& h);
 Complaint own_writes_are_known(const History& h);
 Complaint closings_leave_at_once(const History& h);
 Complaint opened_was_open(const History& h);
+Complaint closed_was_closed(const History& h);
 Complaint azure_is_left_alone(const History& h);
 Complaint tries_are_spread(const History& h);
 Complaint deletions_mean_one(const History& h);

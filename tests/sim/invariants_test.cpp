@@ -155,6 +155,8 @@ const Break breaks[] = {
     {"closed is closed", "says Expired",
      [](Seen& s) { s.grant().object["status"]["phase"] = "Expired"; }},
     {"open is open", "says Open", [](Seen& s) { s.grant().reached = false; }},
+    {"closed was closed", "a record came too early",
+     [](Seen& s) { s.history.closed_unproven = "closed, and a rule is there"; }},
     {"opened was open", "never let in", [](Seen& s) { s.grant().reached_once = false; }},
     {"opened was open", "others let in", [](Seen& s) { s.grant().had_rules = false; }},
     {"opened was open", "blocked before the groups were read",
@@ -164,6 +166,12 @@ const Break breaks[] = {
          s.history.others_wrote = s.history.steady;
      }},
     {"lockdowns stay", "one went", [](Seen& s) { s.history.lost_lockdown = "a deny is removed"; }},
+    {"excepted access stays", "cut in trouble, 101 s after its end",
+     [](Seen& s) {
+         s.history.excepted_in["web01"] = s.history.steady - 150s;
+         s.history.azure_heals = s.history.steady - 101s;
+         s.history.excepted_out.insert("web01");
+     }},
     {"excepted access stays", "the deny came first",
      [](Seen& s) {
          s.history.excepted_in["web01"] = s.history.steady - 1s;
@@ -173,6 +181,13 @@ const Break breaks[] = {
      [](Seen& s) { s.history.early_try = "a PUT leaves 1 s before Azure wants it"; }},
     {"tries are spread", "two at once",
      [](Seen& s) { s.history.tried_together = "one and another"; }},
+    {"owed access comes", "begun 91 s ago, and nothing went wrong since",
+     [](Seen& s) {
+         s.record()["status"].erase("openedAt");
+         pass(s, 91s);
+         s.history.running_since = s.history.steady - 91s;
+         s.history.azure_heals = s.history.steady - 100s;
+     }},
     {"owed access comes", "decided 201 s ago",
      [](Seen& s) {
          s.record()["status"].erase("openedAt");

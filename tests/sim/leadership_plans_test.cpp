@@ -11,14 +11,14 @@ using namespace sallyport;
 using namespace sallyport::sim;
 using namespace std::chrono_literals;
 
-// S7: what can happen to those who lead (operators.md 4.5), each at five moments of a grant's life,
+// S7: what can happen to those who lead, each at five moments of a grant's life,
 // judged after every step by the invariants, by who wrote what on which Lease, and by comparison
 // with the undisturbed run.
 namespace {
 
 constexpr const char* lease_path =
     "/apis/coordination.k8s.io/v1/namespaces/sallyport-system/leases/sallyport-controller";
-/// The Lease's duration and two tries (operators.md 1.5).
+/// The Lease's duration and two tries.
 constexpr auto failover = 20s;
 
 enum class Moment { as_opening_leaves, while_opening, open, before_its_end, as_closing_leaves };

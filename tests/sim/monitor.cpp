@@ -109,6 +109,9 @@ void Monitor::disturb_azure(std::chrono::seconds span) {
 void Monitor::disturb_kube(std::chrono::seconds span, const std::string& call) {
     const SteadyTime now = world_.time.loop.steady_now();
     history_.kube_heals = std::max(history_.kube_heals, now + span);
+    const bool tells =
+        call.empty() || call.starts_with("kube:WATCH") || call.starts_with("kube:LIST");
+    if (tells) history_.watches_heal = std::max(history_.watches_heal, now + span);
     // Until a process has got what it needs for closing, it cannot close.
     const bool got = world_.acting() == process_ && got_.contains(call);
     if (closing_needs.contains(call) && !got)
@@ -151,13 +154,7 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
         history_.removals_sent[path] = now;
         const auto rule = history_.rules.find(path);
         if (rule != history_.rules.end()) see_lockdown_go(rule->second);
-        // What somebody else made of it may go, and the opening come again under another name.
-        if (rule == history_.rules.end() || rule->second.by_others) return;
-        const auto aside = aside_.find(rule->second.nsg);
-        if (aside != aside_.end() && now < aside->second) return;
-        const auto grant = history_.grants.find(rule->second.uid);
-        if (grant != history_.grants.end() && !grant->second.removal_sent)
-            grant->second.removal_sent = now;
+        if (rule != history_.rules.end()) see_removal(rule->second);
         return;
     }
     look();
@@ -202,6 +199,18 @@ void Monitor::handled(const http::Request& request, const http::Response& respon
     history_.journal.clear();
 }
 
+/// The operator asks for the end of a rule.
+void Monitor::see_removal(const SeenRule& rule) {
+    const auto found = history_.grants.find(rule.uid);
+    if (found == history_.grants.end() || found->second.removal_sent) return;
+    SeenGrant& grant = found->second;
+    const auto aside = aside_.find(rule.nsg);
+    const bool is_aside = aside != aside_.end() && history_.steady < aside->second;
+    // What somebody else made of it may go, and the opening come again under another name.
+    if (!history_.due_since(grant) && (rule.by_others || is_aside)) return;
+    grant.removal_sent = world_.time.loop.steady_now();
+}
+
 /// What the operator has read of each group, and when: on these reads its proofs stand.
 void Monitor::see_read(const http::Request& request, const http::Response& response) {
     if (request.origin != azure_origin || response.status != 200) return;
@@ -226,7 +235,7 @@ void Monitor::see_deletion(const http::Request& request, const http::Response& r
     const SteadyTime sent = mine->second.sent;
     deletions_.erase(mine);
     const auto created = grants_created_.find(path);
-    if (response.status >= 300 || created == grants_created_.end() || created->second <= sent)
+    if (response.status >= 300 || created == grants_created_.end() || created->second < sent)
         return;
     history_.wrong_deletion =
         fmt::format("{} was made {:.1f} s after its deletion had left, and is deleted", path,
@@ -239,7 +248,8 @@ void Monitor::see_lockdown_go(const SeenRule& rule) {
     const bool harmless = rule.properties.value("destinationPortRange", "") == "1";
     if (rule.allows || harmless || !mark || mark->kind != MarkKind::policy) return;
     for (const auto& [name, policy] : history_.policies) {
-        if (policy.at("metadata").at("uid") == mark->uid) return;
+        const json& meta = policy.at("metadata");
+        if (meta.at("uid") == mark->uid && !meta.contains("deletionTimestamp")) return;
     }
     const auto said = removes_lockdown_.find(mark->uid);
     if (said != removes_lockdown_.end() && said->second) return;
@@ -290,6 +300,8 @@ void Monitor::outside(const std::string& who, const http::Request& request,
             now;
     if (!azure) return;
     history_.others_wrote = now;
+    if (request.target.find("/networkInterfaces/") != std::string::npos)
+        history_.machines_moved = now;
     outsiders_moved_ = true;
     look();
 }
@@ -325,6 +337,8 @@ const History& Monitor::look() {
         got_.clear();
         own_writes_.forget();
         tries_.forget();
+        // What became of a write may be known to the process alone that made it.
+        history_.put_back.clear();
         history_.running_since.reset();
         if (process_) history_.running_since = history_.steady;
         note(process_ ? "a process starts" : "no process acts");

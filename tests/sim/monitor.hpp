@@ -65,6 +65,7 @@ private:
     void look_at_rules();
     void look_at_objects();
     void look_at_machines();
+    void see_meddling(const std::string& uid);
     void see_rule(const std::string& nsg, const json& rule, std::set<std::string>& present);
     void see_grants(const json& list);
     void see_records(const json& list);
@@ -73,8 +74,10 @@ private:
     void see_reach();
     void see_excepted();
     void see_record(SeenGrant& grant, const json& record);
+    void see_closed(const SeenGrant& grant, const json& record);
     void see_deletion(const http::Request& request, const http::Response& response);
     void see_lockdown_go(const SeenRule& rule);
+    void see_removal(const SeenRule& rule);
     void see_read(const http::Request& request, const http::Response& response);
     bool reaches(const std::string& source, const std::string& vm, int port,
                  const std::string& protocol);

@@ -69,7 +69,7 @@ std::string band_of(int priority, const json& bands) {
     return "none";
 }
 
-/// Rules of ours, by whose they are; numbers within a band are free (DESIGN 6, Priorities: a number
+/// Rules of ours, by whose they are; numbers within a band are free (a number
 /// is kept for life).
 json rules_by_owner(World& world, const json& account, const json& policy) {
     std::map<std::string, std::string> names;
@@ -106,7 +106,7 @@ json findings_of(const json& policy) {
     return all;
 }
 
-/// Of an object at rest (DESIGN 5.1).
+/// Of an object at rest.
 std::string status_complaint(const json& object) {
     const json& meta = object.at("metadata");
     const std::string name =
@@ -294,7 +294,7 @@ SchemaVerdict expected_verdict(const WalkedKind& kind, const Operation& operatio
 SchemaVerdict request_verdict(const WalkedKind& kind, const Operation& operation, json& object) {
     SchemaVerdict verdict = expected_verdict(kind, operation, {}, object);
     if (!verdict.allows()) return verdict;
-    // Admission (DESIGN 5.3, control-plane.md): it names no field in its cause.
+    // Admission (docs/control-plane.md): it names no field in its cause.
     const std::string requester = object.value("/spec/requester/user"_json_pointer, "alice");
     const auto end = parse_rfc3339(object.value("/spec/notAfter"_json_pointer, start_of_time));
     const bool far = end && *end > *parse_rfc3339(start_of_time) + std::chrono::hours(745);

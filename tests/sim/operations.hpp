@@ -38,7 +38,7 @@ struct OperatedWorld {
     Monitor monitor;
 };
 
-/// Of outcomes: `seen` has come to what `expected` is, but for what DESIGN lets stay; `former`:
+/// Of outcomes: `seen` has come to what `expected` is, but for what may stay; `former`:
 /// the lockdown rules that there were on the way.
 std::string compare_outcomes(json seen, json expected, json former);
 /// What becomes of a grant that was open when its policy or account was changed, by what the same

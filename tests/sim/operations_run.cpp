@@ -11,10 +11,10 @@
 namespace sallyport::sim {
 namespace {
 
-/// Denies of a policy's former wishes stay: only its own hold or a person takes a lockdown away
-/// (DESIGN 6, Lockdown). While the new wishes cannot be carried out, exceptions stay as well:
-/// without them the denies that stay would cut what was excepted. Any other rule that nobody wants
-/// is a complaint; empty: there is none.
+/// Denies of a policy's former wishes stay: only its own hold or a person takes a lockdown away.
+/// While the new wishes cannot be carried out, exceptions stay as well: without them the denies
+/// that stay would cut what was excepted. Any other rule that nobody wants is a complaint; empty:
+/// there is none.
 std::string unwanted(const json& seen, const json& wanted, const json& former, bool works) {
     for (const json& rule : seen) {
         if (std::ranges::find(wanted, rule) != wanted.end()) continue;
@@ -26,7 +26,7 @@ std::string unwanted(const json& seen, const json& wanted, const json& former, b
 }
 
 /// What is not workable goes on as it was as far as it can: the last good credential reads and
-/// closes (DESIGN 4.1), a lockdown stays (DESIGN 6). That it is not Ready, and why, is the same.
+/// closes, a lockdown stays. That it is not Ready, and why, is the same.
 json comparable(const std::string& part, json object, const json& expected) {
     // Machines that a policy closes are covered, also while it is not as its author wants it.
     if (part == "account" &&
@@ -46,7 +46,7 @@ json comparable(const std::string& part, json object, const json& expected) {
 
 std::string compare_outcomes(json seen, json expected, json former) {
     // Confirmation is asked for before a lockdown is written the first time, and an account that
-    // observes or is paused writes none: one that stands, stands (DESIGN 4.1, 4.2 and 6).
+    // observes or is paused writes none: one that stands, stands.
     const std::string why = expected.value("/policy/conditions/Ready/1"_json_pointer, "");
     const auto is_ready = [&expected](const std::string& part) {
         return expected.value(json::json_pointer("/" + part + "/conditions/Ready/0"), "") == "True";
@@ -86,7 +86,7 @@ std::string compare_outcomes(json seen, json expected, json former) {
     return wrong;
 }
 
-/// DESIGN 5.2: it is checked against the policy as it is now; a wider one gives it nothing;
+/// It is checked against the policy as it is now; a wider one gives it nothing;
 /// refusals are for new ones.
 std::string judge_open_grant(const json& now, const json& of_fresh) {
     static const std::set<std::string> narrower = {"SourceNotAllowed", "SourceTooWide",

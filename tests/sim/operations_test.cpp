@@ -12,7 +12,7 @@ using namespace sallyport;
 using namespace sallyport::sim;
 using namespace std::chrono_literals;
 
-// S8 (operators.md 4.2, Acto): operations walked from the CRDs in crds/. What a schema forbids is
+// S8: operations walked from the CRDs in crds/. What a schema forbids is
 // refused, each place named, and changes nothing; what it allows is taken, and then a world that
 // came to it is as one that began with it, and comes back when it is taken back.
 namespace {

@@ -113,6 +113,18 @@ void ReplicatedWorld::start(const std::string& name) {
     replica.process = make_operator(*replica.way, fmt::format("{}-{}", name, processes + 1));
 }
 
+/// The end of a deny opens what it held closed.
+bool ReplicatedWorld::takes_lockdown_away(const http::Request& request) {
+    if (request.method != "DELETE") return false;
+    const std::vector<std::string> names = http::Target(request.target).segments();
+    const json rule = find_rule(*this, names.at(names.size() - 3) + "/" + names.back());
+    if (!rule.is_object()) return false;
+    const json& properties = rule.at("properties");
+    const bool harmless = properties.value("destinationPortRange", "") == "1";
+    return properties.value("access", "") == "Deny" && !harmless &&
+           properties.value("description", "").find(" policy=") != std::string::npos;
+}
+
 void ReplicatedWorld::note_departure(const std::string& name, const http::Request& request) {
     if (request.origin != azure_origin || request.method == "GET") return;
     const std::size_t rule = request.target.find("/securityRules/");
@@ -120,7 +132,8 @@ void ReplicatedWorld::note_departure(const std::string& name, const http::Reques
     const std::string nsg = request.target.substr(0, rule);
     const Replica& self = replicas.at(name);
     const auto age = time.loop.steady_now() - self.renewed;
-    const bool opens = request.body.find(R"("access":"Allow")") != std::string::npos;
+    const bool opens = request.body.find(R"("access":"Allow")") != std::string::npos ||
+                       takes_lockdown_away(request);
     Departed write{.replica = name,
                    .call = describe_call(request),
                    .at = now(),

@@ -78,6 +78,7 @@ private:
         std::string replica;
         std::string nsg;
     };
+    bool takes_lockdown_away(const http::Request& request);
     void note_departure(const std::string& name, const http::Request& request);
     void check_step();
     void tend();

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-/// Operations walked from the CRDs of this tree (operators.md 4.2 and 4.5, S8): for every property
+/// Operations walked from the CRDs of this tree (S8): for every property
 /// of a kind's spec, what somebody may write there.
 namespace sallyport::sim {
 

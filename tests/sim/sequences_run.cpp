@@ -141,7 +141,7 @@ private:
         return "";
     }
 
-    /// The last good credential is in memory alone (DESIGN 4.1): a process that never had one
+    /// The last good credential is in memory alone: a process that never had one
     /// cannot close, so that none ends or begins while the account names another.
     void restart() {
         const json manifest = manifests_.at(path_of(World::account()));
@@ -290,7 +290,7 @@ private:
     static std::string orphan(const SeenRule& rule) {
         return fmt::format("OrphanLockdown: rule {} on {}:", rule.name, rule.nsg);
     }
-    /// A lockdown that nobody asks for is told (SURFACES 7.0), and none that is not there.
+    /// A lockdown that nobody asks for is told, and none that is not there.
     std::string judge_telling() {
         const json account = get("CloudAccount");
         if (!works("CloudAccount")) return "";

@@ -72,6 +72,7 @@ Setting Setting::of(std::uint64_t seed, Cast cast) {
     if (die() % 5 == 0) setting.policy_changes["retainEndedGrants"] = "60s";
     static constexpr std::chrono::milliseconds lags[] = {0ms, 0ms, 0ms, 0ms, 300ms, 900ms};
     setting.lag = lags[die() % 6];
+    setting.calm = die() % 3 == 0;
     return setting;
 }
 
@@ -98,7 +99,9 @@ Swarm::Swarm(std::uint64_t seed, const Schedule* only, Cast cast)
     policy_ = World::a_policy();
     policy_.at("spec").merge_patch(setting_.policy_changes);
     if (setting_.stormy) {
+        planning_troubles_ = true;
         plan_faults();
+        planning_troubles_ = false;
         plan_users();
     }
     if (setting_.stormy || chance(0.3)) plan_outsiders();
@@ -106,7 +109,9 @@ Swarm::Swarm(std::uint64_t seed, const Schedule* only, Cast cast)
         plan_tearings();
     } else {
         plan_people();
+        planning_troubles_ = true;
         plan_troubles();
+        if (setting_.calm || calm_from_) calm_down();
     }
     std::ranges::stable_sort(events_, {}, &Event::at);
     for (std::size_t i = 0; i < events_.size(); ++i) events_[i].number = i;
@@ -126,7 +131,7 @@ void Swarm::start() {
 }
 
 void Swarm::add(SteadyTime at, std::string name, std::function<void()> act) {
-    events_.push_back({at, 0, std::move(name), std::move(act)});
+    events_.push_back({at, 0, std::move(name), std::move(act), planning_troubles_});
 }
 
 SteadyTime Swarm::some_time(double from, double to) {
@@ -138,7 +143,7 @@ SteadyTime Swarm::some_time(double from, double to) {
 
 support::Fate Swarm::decide(const http::Request& request) {
     support::Fate fate;
-    if (healed_ || request.target.find("/events") != std::string::npos) return fate;
+    if (healed_ || is_calm() || request.target.find("/events") != std::string::npos) return fate;
     const Site site{.call = call_class(request)};
     const std::size_t nth = seen_[site.call]++;
     if (in_trouble(site, request, fate)) return fate;
@@ -209,6 +214,11 @@ void Swarm::tend() {
         world.operators_clock.jump(-std::exchange(clock_off_, 0s));
         monitor.clock_was_set();
     }
+    if (lock_off_at_ && now() >= *lock_off_at_) {
+        lock_off_at_.reset();
+        monitor.note("act       unlocks it");
+        world.azure("DELETE", lock_path);
+    }
     if (ways_whole_at_ && now() >= *ways_whole_at_) {
         ways_whole_at_.reset();
         for (auto& [name, replica] : several_->replicas) replica.way->cut.clear();
@@ -237,7 +247,8 @@ void Swarm::step() {
     tend();
     SteadyTime next = begin + 5s;
     if (!events_.empty()) next = std::min(next, events_.back().at);
-    for (const auto& at : {back_at_, silent_until_, clock_right_at_, ways_whole_at_}) {
+    for (const auto& at :
+         {back_at_, silent_until_, clock_right_at_, lock_off_at_, ways_whole_at_}) {
         if (at) next = std::min(next, *at);
     }
     run(std::max<SteadyTime::duration>(next - begin, 1ms));
@@ -251,6 +262,7 @@ void Swarm::leave() {
     injector.streams_silent = false;
     clear_faults(world);
     const SteadyTime at = now();
+    lock_off_at_.reset();  // who goes home takes it along
     if (back_at_) back_at_ = at;
     if (clock_right_at_) clock_right_at_ = at;
     if (silent_until_ && cast_ == Cast::whole) silent_until_ = at;

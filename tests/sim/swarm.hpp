@@ -39,6 +39,7 @@ struct Setting {
     std::string estate = World::small_estate();
     json policy_changes = json::object();
     std::chrono::milliseconds lag{0};  ///< of all watches
+    bool calm = false;                 ///< from some moment on nothing goes wrong; people go on
 
     static Setting of(std::uint64_t seed, Cast cast);
 };
@@ -69,6 +70,7 @@ private:
         std::size_t number;
         std::string name;
         std::function<void()> act;
+        bool goes_wrong = false;  ///< nobody wants it
     };
     struct Chance {
         const FaultKind* kind;
@@ -126,6 +128,11 @@ private:
     void plan_traps();
     void plan_clocks();
     void plan_silence();
+    void calm_down();
+    void plan_lock();
+    void plan_race(const std::string& name, SteadyTime asked, SteadyTime ends);
+    void plan_hidden_group(const std::string& name, SteadyTime asked);
+    std::optional<std::string> some_open_grant() const;
     void plan_leadership();
     Strike some_strike(std::string& name);
     Strike some_crash(std::string& name);
@@ -164,6 +171,8 @@ private:
     ReplicatedWorld* const several_;  ///< nullptr: there is only one process
     std::mt19937_64 random_;
     SteadyTime began_;
+    bool planning_troubles_ = false;
+    std::optional<SteadyTime> calm_from_;
     std::chrono::seconds troubled_{0};
     json policy_;
     std::vector<std::string> names_;   ///< of grants
@@ -175,6 +184,7 @@ private:
     std::vector<Event> planned_;
     std::map<std::string, std::size_t> seen_;  ///< calls, by class
     bool healed_ = false;
+    bool is_calm() const { return calm_from_ && now() >= *calm_from_; }
     std::vector<Trap> traps_;
     std::vector<Outage> outages_;
     std::chrono::milliseconds down_{1000};  ///< of a process that dies in a call
@@ -184,6 +194,7 @@ private:
     std::chrono::seconds clock_off_{0};
     std::optional<SteadyTime> clock_right_at_;
     std::optional<SteadyTime> lease_blocked_until_;
+    std::optional<SteadyTime> lock_off_at_;
     std::optional<SteadyTime> ways_whole_at_;  ///< of replicas that are cut off
 };
 

@@ -54,6 +54,7 @@ SteadyTime Swarm::plan_request(const std::string& name, SteadyTime asked, Steady
     }
     add(asked, "asks for " + name, [this, grant] { world.create_as("alice", grant); });
     plan_end(name, asked, grant);
+    if (!calm_from_ && chance(0.2)) plan_race(name, asked, ends);
     return asked;
 }
 

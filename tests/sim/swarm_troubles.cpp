@@ -15,6 +15,9 @@ using Fares = support::Fate::Way;
 
 namespace {
 
+/// Watches on a way that was cut are dead, and noticed to be so by that time.
+constexpr auto watches_time_out = 95s;
+
 const FaultKind* kind_named(const std::string& suite, const std::string& name) {
     for (const FaultKind& each : fault_kinds()) {
         if (each.suite == suite && each.name == name) return &each;
@@ -30,15 +33,26 @@ void Swarm::plan_troubles() {
     if (chance(0.12)) plan_clocks();
     if (chance(0.25)) plan_silence();
     if (several_) plan_leadership();
-    if (chance(0.08)) {
-        const SteadyTime at = near_something(5s, 5s);
-        add(at, "somebody locks the resource group", [this] {
-            monitor.disturb_azure(335s);
-            world.azure("PUT", lock_path, {{"properties", {{"level", "CanNotDelete"}}}});
-        });
-        add(at + draw_ms(10'000, 90'000), "unlocks it",
-            [this] { world.azure("DELETE", lock_path); });
-    }
+    if (chance(0.08)) plan_lock();
+}
+
+void Swarm::plan_lock() {
+    const SteadyTime at = near_something(5s, 5s);
+    const SteadyTime off = at + draw_ms(10'000, 90'000);
+    add(at, "somebody locks the resource group", [this, off] {
+        monitor.disturb_azure(std::chrono::ceil<seconds>(off - now()) + 60s);
+        world.azure("PUT", lock_path, {{"properties", {{"level", "CanNotDelete"}}}});
+        lock_off_at_ = off;
+    });
+}
+
+/// What went wrong is over, and everybody goes on: what it has left behind shows now, that no
+/// trouble excuses any more.
+void Swarm::calm_down() {
+    if (!calm_from_) calm_from_ = some_time(0.2, 0.6);
+    std::erase_if(events_,
+                  [&](const Event& event) { return event.goes_wrong && event.at >= *calm_from_; });
+    troubled_ += 300s;
 }
 
 SteadyTime Swarm::near_something(std::chrono::milliseconds before,
@@ -134,6 +148,21 @@ void Swarm::plan_traps() {
                                             "azure:GET:nsg",
                                             "kube:DELETE:accessgrants",
                                             "kube:PATCH:accessgrants"};
+    if (policy_.at("spec").contains("retainEndedGrants") && chance(0.5)) {
+        // Whoever asks again under the name of one that is being cleared away.
+        Trap trap{.name = {}, .call = "kube:DELETE:accessgrants", .strike = {}};
+        trap.strike = some_person(trap.name);
+        if (chance(0.5)) {
+            trap.name = "somebody replaces it";
+            trap.strike = [this](const http::Request& request, support::Fate&) {
+                const std::string about = http::Target(request.target).segments().back();
+                end_grant(about, 3);
+                world.create_as("alice", World::a_grant(about, "1h"));
+            };
+        }
+        add(some_time(0, 0.5), "sets a trap for " + trap.call + ": " + trap.name,
+            [this, trap] { traps_.push_back(trap); });
+    }
     for (std::uint64_t i = 1 + draw(3); i > 0; --i) {
         Trap trap{.name = {}, .call = calls[draw(std::size(calls))], .strike = {}};
         trap.strike = some_strike(trap.name);
@@ -204,11 +233,16 @@ Swarm::Strike Swarm::some_person(std::string& name) {
     const bool silently = chance(0.5);
     static constexpr const char* words[] = {"deletes", "deletes", "revokes", "tears off",
                                             "replaces"};
-    name = fmt::format("somebody {} {}{}", words[how], grant, silently ? " in silence" : "");
-    return [this, grant, how, silently](const http::Request&, support::Fate&) {
+    name = fmt::format("somebody {} {}, or the one that the call is about{}", words[how], grant,
+                       silently ? ", in silence" : "");
+    return [this, grant, how, silently](const http::Request& request, support::Fate&) {
         if (silently) silence(20s, false);
-        end_grant(grant, std::min<std::uint64_t>(how, 3));
-        if (how == 4) world.create_as("alice", World::a_grant(grant, "1h"));
+        std::string target = request.target.substr(0, request.target.find('?'));
+        if (target.ends_with("/status")) target.resize(target.size() - 7);
+        const std::string prefix = grant_path("");
+        const std::string about = target.starts_with(prefix) ? target.substr(prefix.size()) : grant;
+        end_grant(about, std::min<std::uint64_t>(how, 3));
+        if (how == 4) world.create_as("alice", World::a_grant(about, "1h"));
     };
 }
 
@@ -268,11 +302,104 @@ void Swarm::plan_silence() {
                     then_gone ? ", and are gone" : ""),
         [this, span, then_gone] { silence(span, then_gone); });
     // What nobody is told of.
-    const std::string& name = names_[draw(names_.size())];
-    const std::uint64_t how = draw(4);
+    const std::string name = names_[draw(names_.size())];
+    const std::uint64_t how = then_gone && chance(0.5) ? 3 : draw(4);
     if (chance(0.5))
         add(at + draw_ms(0, static_cast<std::uint64_t>(span.count()) * 1000),
-            fmt::format("ends {} in silence", name), [this, name, how] { end_grant(name, how); });
+            fmt::format("ends an open grant, or {}, in silence", name),
+            [this, name, how] { end_grant(some_open_grant().value_or(name), how); });
+}
+
+std::optional<std::string> Swarm::some_open_grant() const {
+    for (const auto& [uid, grant] : monitor.history().grants) {
+        if (grant.exists && grant.reached) return grant.name;
+    }
+    return std::nullopt;
+}
+
+/// What matters only when it meets a grant in one certain moment of its life, met there.
+void Swarm::plan_race(const std::string& name, SteadyTime asked, SteadyTime ends) {
+    const auto goes_out = [&](SteadyTime at, seconds span, const char* calls, const char* suite,
+                              const char* kind) {
+        add(at, fmt::format("for {} s {}: {}", span.count(), calls, kind),
+            [this, span, calls, what = kind_named(suite, kind)] {
+                outages_.push_back({now() + span, calls, what});
+            });
+    };
+    const auto trap = [&](const char* call, const std::string& says, Strike strike) {
+        add(asked, fmt::format("sets a trap for {}: {}", call, says), [this, call, says, strike] {
+            traps_.push_back({says, call, strike});
+        });
+    };
+    const auto deleted = [&](SteadyTime at) {
+        add(at, "deletes " + name, [this, name] { end_grant(name, 0); });
+    };
+    const SteadyTime over = std::min(ends, asked + 20s);
+    switch (draw(9)) {
+        case 0:
+            return trap(draw(2) == 0 ? "kube:PATCH:accessledgers" : "kube:POST:accessrecords",
+                        "answered as a grant ends", [this](const auto&, support::Fate& fate) {
+                            if (const auto span = until_an_end()) fate.delay = *span;
+                        });
+        case 1:  // begun, and then nothing goes wrong any more
+            calm_from_ = asked + 5s;
+            return trap("azure:PUT:rule", "the process dies", [this](const auto&, auto&) {
+                down_ = 2s;
+                injector.restart_wanted = true;
+            });
+        case 2: {
+            const auto late = draw_ms(40'000, 70'000);
+            deleted(asked + draw_ms(500, 20'000));
+            return trap("azure:PUT:rule", fmt::format("lands {} ms late", late.count()),
+                        [this, late](const auto&, support::Fate& fate) {
+                            fate.delay = late;
+                            monitor.disturb_azure(135s);
+                        });
+        }
+        case 3:
+            calm_from_ = asked + 5s;
+            return goes_out(asked, 2s, "azure:PUT", "S4", "operation-fails");
+        case 4: {
+            goes_out(over - 1s, 40s, "azure:DELETE", "S4", "internal-error");
+            deleted(over);
+            const std::string next = names_.emplace_back(name + "r");
+            return add(over + draw_ms(2'000, 15'000), "asks for " + next,
+                       [this, next] { world.create_as("alice", World::a_grant(next, "1h")); });
+        }
+        case 5: goes_out(over - 1s, 30s, "/nsg-web01", "S4", "parent-gone"); return deleted(over);
+        case 6:
+            goes_out(over - 1s, 12s, "kube:PATCH:accessrecords", "S5", "internal-error");
+            return deleted(over);
+        case 7: return plan_hidden_group(name, asked);
+        default: {
+            const SteadyTime at = draw(2) == 0 ? asked - 3s : asked + 20s;
+            add(at, "somebody blocks the users' network", [this] {
+                world.azure("PUT", rule_path("nsg-subnet", "blocked"),
+                            a_rule(150, "Deny", "198.51.100.0/23"));
+            });
+            add(at + 200s, "lets it in again",
+                [this] { world.azure("DELETE", rule_path("nsg-subnet", "blocked")); });
+        }
+    }
+}
+
+/// Whoever knows of a group from lists alone is told nothing of it, and its own rules are out of
+/// sight.
+void Swarm::plan_hidden_group(const std::string& name, SteadyTime asked) {
+    add(asked + 10s, "takes nsg-web01 off its machine", [this] {
+        monitor.put_aside("nsg-web01", now() + 220s);
+        attach(world, false);
+    });
+    for (const auto& [calls, kind] :
+         {std::pair("azure:LIST:networkSecurityGroups", "internal-error"),
+          std::pair("/nsg-web01", "forbidden")}) {
+        add(asked + 10s, fmt::format("for 110 s {}: {}", calls, kind),
+            [this, calls, what = kind_named("S4", kind)] {
+                outages_.push_back({now() + 110s, calls, what});
+            });
+    }
+    add(asked + 75s, "deletes " + name, [this, name] { end_grant(name, 0); });
+    add(asked + 130s, "puts nsg-web01 back", [this] { attach(world, true); });
 }
 
 void Swarm::strike_leader(std::uint64_t how, std::chrono::seconds span) {
@@ -291,13 +418,13 @@ void Swarm::strike_leader(std::uint64_t how, std::chrono::seconds span) {
             break;
         case 3:
             replica.way->cut = {kube_origin};
-            monitor.disturb_kube(span + 30s);
+            monitor.disturb_kube(span + watches_time_out);
             break;
         default:  // Azure is back first
             replica.way->cut = {kube_origin, azure_origin};
             replica.azure_back_at = now() + span / 2;
             monitor.disturb_azure(span + 60s);
-            monitor.disturb_kube(span + 30s);
+            monitor.disturb_kube(span + watches_time_out);
     }
     if (how >= 3) ways_whole_at_ = now() + span;
 }

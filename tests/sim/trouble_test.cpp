@@ -349,6 +349,26 @@ TEST_CASE("that an opening ends well says nothing of how long Azure wants no rem
     CHECK(refused.tried_again >= 4);
 }
 
+TEST_CASE("that an opening cannot be followed says nothing of how long Azure wants no removal") {
+    World world;
+    start_ready(world);
+    Refusals refused(world);
+    world.fate = [&](const http::Request& request) {
+        if (request.origin != azure_origin) return support::Fate{};
+        if (request.target.find("/operations/") != std::string::npos)
+            return support::Fate{.instead = http::Response{.status = 500}};
+        if (request.method != "DELETE") return support::Fate{};
+        return refused.for_five_seconds(request);
+    };
+    ask(world, World::a_grant("a", "1h"));
+    const std::size_t before = world.calls.size();
+    REQUIRE(world.run_until([&] { return count_calls(world, before, "azure PUT") == 2; }, 10s));
+    world.remove(grant_path("a"));
+    world.run_for(30s);
+    CHECK(refused.last.size() == 2);
+    CHECK(refused.tried_again >= 4);
+}
+
 TEST_CASE("a rule that no read shows is not removed again and again against a lock") {
     World world;
     start_ready(world);

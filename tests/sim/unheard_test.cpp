@@ -134,6 +134,32 @@ TEST_CASE(
     check_no_complaint(monitor);
 }
 
+TEST_CASE("a policy that is gone, and no watch tells it, is let go once and not again and again") {
+    World world;
+    Monitor monitor(world);
+    start_ready(world);
+
+    // given: its deletion is heard, and nothing after the hold is let go
+    const auto lets_go = [](const http::Request& request) {
+        return request.method == "PATCH" && request.target.find("/status") == std::string::npos &&
+               call_class(request) == "kube:PATCH:jitpolicies";
+    };
+    bool silent = false;
+    int times = 0;
+    monitor.disturb_kube(60s);
+    world.network.is_silent = [&](const http::Request&) { return silent; };
+    world.fate = [&](const http::Request& request) {
+        if (lets_go(request)) silent = true, ++times;
+        return support::Fate{};
+    };
+    world.remove("/apis/sallyport.dev/v1alpha1/namespaces/payments/jitpolicies/web-ssh");
+    world.run_for(30s);
+
+    CHECK(world.policy("web-ssh").is_null());
+    CHECK(times == 1);
+    check_no_complaint(monitor);
+}
+
 TEST_CASE("an opening that waits does not leave once another object has its grant's name") {
     World world;
     Monitor monitor(world);

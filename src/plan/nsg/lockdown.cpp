@@ -199,6 +199,7 @@ private:
             for (const OwnRule& mine : rules) {
                 // One of this policy that stands for nothing wanted goes, and is in nobody's way.
                 if (uuid == uuid_ && !taken_.contains(mine.name.n)) continue;
+                if (is_tombstone(*mine.rule)) continue;  // neither cuts nor lets in
                 const bool counts = mine.rule->direction == Direction::inbound &&
                                     mine.rule->access == access &&
                                     band_.contains(mine.rule->priority);

@@ -110,6 +110,18 @@ TEST_CASE("a lockdown that was seen in place comes back at once, denies first") 
           Lines{"put closes (missing) at 4094", "put opens (missing) at 3900"});
 }
 
+TEST_CASE("tombstones of a former lockdown are in no exception's way") {
+    PolicyClaim ssh = policy("ssh");
+    ssh.exceptions = {probe()};
+    const PolicyClaim former = policy("former");
+    NsgState left = read_of("nsg-web", {tombstone_of(rule_of(former, 0, 3900, probe())),
+                                        tombstone_of(rule_of(former, 1, 4094, deny_all()))});
+    Inputs in = inputs(&left, {}, {ssh});
+    in.delete_locked = true;
+
+    CHECK(told_with_priorities(nsg::plan(in)) == Lines{"put opens (wanted) at 3901"});
+}
+
 TEST_CASE("a lockdown band is full when exceptions and denies meet") {
     PolicyClaim ssh = policy("ssh");
     const PolicyClaim other = policy("rdp");
