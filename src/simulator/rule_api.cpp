@@ -94,8 +94,9 @@ http::Response delete_rule(Core& core, Call& call, Nsg& nsg) {
     if (auto no = if_match_fails(call, nsg)) return std::move(*no);
     if (auto no = refuse_parallel(core, call, nsg)) return std::move(*no);
     remember(core, nsg, key);
+    // unverified: that a deletion under way goes on, and a second one puts its end off no further.
+    if (it->second.state != "Deleting") it->second.write = ++core.writes;
     it->second.state = "Deleting";
-    it->second.write = ++core.writes;
     nsg.state = "Updating";
     nsg.etag = core.new_etag();
     const auto finish = [key, write = it->second.write](Core& at_end, Nsg& live, bool succeeded) {

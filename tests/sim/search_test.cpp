@@ -127,16 +127,15 @@ TEST_CASE("corpus: what once failed does not fail again") {
 }
 
 /// For whoever looks for one violation and no more. SALLYPORT_PLANS_STRIDE (0: no plans), then
-/// SALLYPORT_SEEDS from SALLYPORT_FIRST_SEED on, of SALLYPORT_CAST (whole, or as usual the first).
+/// SALLYPORT_SEEDS from SALLYPORT_FIRST_SEED on.
 TEST_CASE("search: plans, then seeds, until the first violation" * doctest::skip()) {
     Search search;
     const std::uint64_t stride = setting("SALLYPORT_PLANS_STRIDE", 23);
     if (stride > 0) search.try_plans(stride);
     const std::uint64_t first = setting("SALLYPORT_FIRST_SEED", 1);
     const std::uint64_t count = setting("SALLYPORT_SEEDS", 2000);
-    const Cast cast = setting("SALLYPORT_CAST") == "whole" ? Cast::whole : Cast::first;
     for (std::uint64_t seed = first; seed < first + count && search.caught.empty(); ++seed)
-        search.try_seed(seed, cast);
+        search.try_seed(seed);
     const std::string ran = fmt::format("after {} plans and {} seeds", search.plans, search.seeds);
     if (search.caught.empty()) {
         MESSAGE("NOTHING ", ran);

@@ -22,10 +22,6 @@ constexpr std::uint64_t usual_seeds = 8;
 constexpr std::size_t shrinking_tries = 200;
 constexpr std::uint64_t shards = 4;  ///< cases that ctest runs side by side
 
-/// SALLYPORT_CAST=whole: those who joined later as well, who still find what is not mended
-/// (docs/reliability.md).
-Cast chosen_cast() { return setting("SALLYPORT_CAST") == "whole" ? Cast::whole : Cast::first; }
-
 /// The name of what is violated, without how.
 std::string head_of(const std::string& wrong) { return wrong.substr(0, wrong.find(':')); }
 
@@ -33,11 +29,11 @@ std::string head_of(const std::string& wrong) { return wrong.substr(0, wrong.fin
 std::string shrunk(std::uint64_t seed, const Schedule& schedule, const std::string& wrong) {
     const auto fails = [&](const std::vector<std::size_t>& numbers) {
         const Schedule fewer = schedule.part(numbers);
-        Swarm again(seed, &fewer, chosen_cast());
+        Swarm again(seed, &fewer);
         return head_of(again.play()) == head_of(wrong);
     };
     const Schedule least = schedule.part(shrink(schedule.size(), fails, shrinking_tries));
-    Swarm last(seed, &least, chosen_cast());
+    Swarm last(seed, &least);
     const std::string still = last.play();
     return fmt::format("seed {}: {}\nof {} acts and faults these are left:\n{}{}", seed, still,
                        schedule.size(), last.tell(least), last.told());
@@ -56,7 +52,7 @@ void run_seeds(std::uint64_t shard) {
     std::chrono::nanoseconds lived{0};
     const auto began = std::chrono::steady_clock::now();
     for (std::uint64_t seed = first + shard; seed < first + count; seed += step) {
-        Swarm swarm(seed, nullptr, chosen_cast());
+        Swarm swarm(seed);
         const std::string wrong = swarm.play();
         ++ran;
         lived += swarm.lived();

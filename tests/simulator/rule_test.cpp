@@ -83,6 +83,20 @@ TEST_CASE("deleting a rule takes an operation, deleting it again gives 204") {
     CHECK(again.status == 204);
 }
 
+TEST_CASE("a second deletion of a rule puts the end of the first off no further") {
+    Client client;
+    client.has_nsg();
+    client.put(client.rule_path("one"), client.rule(200));
+    client.settle();
+
+    CHECK(client.remove(client.rule_path("one")).status == 202);
+    client.wait(std::chrono::milliseconds(300));
+    CHECK(client.remove(client.rule_path("one")).status == 202);
+    client.wait(std::chrono::milliseconds(300));
+
+    CHECK(client.get(client.rule_path("one")).status == 404);
+}
+
 // tidy: long because the table is the test
 TEST_CASE("what Azure refuses in a rule is refused, and nothing is written") {
     struct Row {

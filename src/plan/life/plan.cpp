@@ -166,6 +166,7 @@ RecordChange rules_seen(const View& view) {
 /// stand open by foreign rules would pass for the grant's doing, and shut again under it.
 bool is_in_place(const View& view, const std::map<NsgId, nsg::GrantClaim>& claims) {
     if (!view.lanes_settled || view.proof.no_nsg) return false;
+    if (claims.empty()) return false;  // what it wants is not known yet
     if (planted("open-by-others")) return true;
     return std::ranges::all_of(claims, [&](const auto& claim) {
         const auto lane = std::ranges::find(view.lanes, claim.first, &LaneReport::nsg);

@@ -201,6 +201,24 @@ TEST_CASE("what began to close at its end stays closed when the clock is set bac
     CHECK(story.record->end_reason == "Expired");
 }
 
+TEST_CASE("what stands open by others is not called opened before it is known what is wanted") {
+    Story story;
+    story.writable = false;
+    story.settle();  // hold, record, claims; the process dies
+    REQUIRE(story.record);
+    REQUIRE_FALSE(story.record->opened_at);
+    story.followed = false;
+    life::View view = story.view();
+    view.proof.open = Truth::yes;
+    view.lanes.clear();
+    view.asked.topology = {};
+
+    const life::Plan plan = life::plan(view, story.now);
+
+    CHECK(plan.claims.empty());
+    CHECK(plan.steps.empty());
+}
+
 TEST_CASE("a machine that moved to where no group is leaves no opening at its old place") {
     Story story = opened();
     REQUIRE(story.rules == std::set<NsgId>{nsg_id("nsg-web")});
