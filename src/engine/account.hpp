@@ -23,6 +23,7 @@ public:
     virtual bool grants_complete(const std::string& account) const = 0;
     virtual bool policies_complete(const std::string& account) const = 0;
     virtual bool recorded_elsewhere(const std::string& account, const std::string& uid) const = 0;
+    virtual bool heard_over(const std::string& uid) const = 0;
     virtual Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                               std::string request_id) = 0;
     virtual Task<Result<void>> before_rewriting(const std::string& account, NsgId nsg,
@@ -99,6 +100,7 @@ public:
     bool recorded_elsewhere(const std::string& uid) const override {
         return host_.recorded_elsewhere(spec_.meta.key.name, uid);
     }
+    bool heard_over(const std::string& uid) const override { return host_.heard_over(uid); }
     void read_accepted(const NsgId& nsg, const NsgState* state) override;
     void said_missing() override { wake_.set(); }
     Task<Result<void>> before_opening(NsgId nsg, nsg::Step step, std::string request_id) override;

@@ -51,6 +51,7 @@ public:
     bool grants_complete(const std::string& account) const override;
     bool policies_complete(const std::string& account) const override;
     bool recorded_elsewhere(const std::string& account, const std::string& uid) const override;
+    bool heard_over(const std::string& uid) const override;
     Task<Result<void>> before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                       std::string request_id) override;
     Task<Result<void>> before_rewriting(const std::string& account, NsgId nsg, nsg::Step step,

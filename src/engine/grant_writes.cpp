@@ -19,6 +19,12 @@ constexpr auto recorded_within = 5s;
 /// that follows it.
 constexpr auto live_for = 2s;
 
+/// Gone, replaced, deleted or revoked.
+bool is_over(const AccessGrant* grant, const std::string& uid) {
+    if (grant == nullptr || grant->meta.deleted || grant->revoked) return true;
+    return grant->meta.uid != uid && !planted("name-for-uid");
+}
+
 /// That this write is about to leave.
 Records::Change intent_of(NsgId nsg, nsg::Step step, std::string request_id, Timestamp now) {
     return [nsg = std::move(nsg), step = std::move(step), request_id = std::move(request_id),
@@ -58,14 +64,21 @@ Task<Result<void>> Engine::read_live(nsg::Step step) {
     if (planted("no-live-read") && services_.store.grant(key))
         live = std::optional(*services_.store.grant(key));
     if (!live) co_return std::move(live).error().context("read the grant before its opening");
-    const std::optional<AccessGrant>& grant = *live;
-    const bool other = grant && grant->meta.uid != step.uid && !planted("name-for-uid");
-    if (!grant || other || grant->meta.deleted || grant->revoked) {
+    if (is_over(*live ? &**live : nullptr, step.uid)) {
         grant_queue_.add(step.uid, KeyQueue::Priority::urgent);
         co_return Error{ErrorKind::conflict,
                         "the grant was deleted, replaced or revoked before its opening"};
     }
     co_return Result<void>();
+}
+
+bool Engine::heard_over(const std::string& uid) const {
+    const Store& store = services_.store;
+    const auto entry = grants_.find(uid);
+    if (entry == grants_.end()) return true;
+    const ObjectKey& key = entry->second.key;
+    if (!store.synced(Kind::grant) || store.undecodable({Kind::grant, key})) return false;
+    return is_over(store.grant(key), uid);
 }
 
 Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,

@@ -35,6 +35,8 @@ public:
     virtual bool policies_complete() const = 0;
     /// The grant has a live record that names another account.
     virtual bool recorded_elsewhere(const std::string& uid) const = 0;
+    /// It has been heard that the grant was ended early, though its flow may not have come to it.
+    virtual bool heard_over(const std::string& uid) const = 0;
     /// A newer read of the NSG was accepted; `state` stays where it is and is replaced in place.
     virtual void read_accepted(const NsgId& nsg, const NsgState* state) = 0;
     /// A read said that there is no such NSG. Whether that is so, the next sweep tells.

@@ -102,7 +102,7 @@ Result<void> Lane::last_look(const nsg::Step& step) const {
     if (planted("no-last-look")) return {};
     if (!services_.leadership.may_open())
         return unavailable("the lease was last renewed more than 5 s ago");
-    if (!still_wanted(step))
+    if (!still_wanted(step) || (step.of == MarkKind::grant && host_.heard_over(step.uid)))
         return Error{ErrorKind::conflict, "it is not wanted any more: the opening did not leave"};
     return {};
 }

@@ -162,10 +162,7 @@ void stream(Injector& in, const http::Request&, support::Fate&) {
     in.stream_fault = fault;
 }
 void silence(Injector& in, const http::Request&, support::Fate&) { in.streams_silent = true; }
-void come_back_by_list(Injector& in) {
-    in.watches_are_gone = true;
-    in.world.network.break_streams();
-}
+void come_back_by_list(Injector& in) { in.forget_watches(); }
 
 /// Created and deleted while nobody told the operator.
 void ghost(Injector& in, const http::Request&, support::Fate&) {

@@ -71,6 +71,20 @@ Injector::Injector(World& of, Monitor& by, const Plan* plan) : world(of), monito
     world.network.is_silent = [this](const http::Request&) { return streams_silent; };
 }
 
+void Injector::forget_watches() {
+    watches_are_gone_ = true;
+    told_gone_.clear();
+    world.network.break_streams();
+}
+
+std::optional<http::Response> Injector::gone(const http::Request& request) {
+    if (!watches_are_gone_ || !is_watch(request)) return std::nullopt;
+    if (!told_gone_.insert(call_class(request)).second) return std::nullopt;
+    return http::Response{
+        .status = 410,
+        .body = R"({"kind":"Status","status":"Failure","reason":"Expired","code":410})"};
+}
+
 support::Fate Injector::decide(const http::Request& request) {
     support::Fate fate;
     if (const auto list = lists.find(request.target); list != lists.end()) {
@@ -78,10 +92,8 @@ support::Fate Injector::decide(const http::Request& request) {
         fate.instead->headers.set("Date", format_http_date(world.now()));
         return fate;
     }
-    if (watches_are_gone && is_watch(request) && told_gone_.insert(call_class(request)).second) {
-        fate.instead = http::Response{
-            .status = 410,
-            .body = R"({"kind":"Status","status":"Failure","reason":"Expired","code":410})"};
+    if (auto response = gone(request)) {
+        fate.instead = std::move(response);
         return fate;
     }
     if (is_event(request)) return fate;  // nothing waits for them

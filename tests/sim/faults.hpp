@@ -83,10 +83,14 @@ public:
     enum class StreamFault { none, error_500, gone_410, cut, closed, again, garbage };
     StreamFault stream_fault = StreamFault::none;
     bool streams_silent = false;
-    bool watches_are_gone = false;             ///< the next watch of each kind is answered 410
     std::map<std::string, std::string> lists;  ///< by path: what lists say instead
     bool restart_wanted = false;
     std::chrono::seconds suspension{0};  ///< the process stands still for so long
+
+    /// The next watch of each kind is answered 410, and what there is is listed anew.
+    void forget_watches();
+    /// For one that is; nullopt: it is not.
+    std::optional<http::Response> gone(const http::Request& request);
 
 private:
     void heal();
@@ -100,6 +104,7 @@ private:
     SteadyTime first_hit_{};
     std::map<std::string, std::size_t> seen_;
     std::vector<std::string> order_;
+    bool watches_are_gone_ = false;
     std::set<std::string> told_gone_;
     std::map<std::string, std::string> last_bytes_;  ///< of each stream's path
 };

@@ -104,8 +104,9 @@ Complaint overdue_is_told(const History& h) {
         // What was closed and came back is found by the next sweep.
         const bool closed = grant->record.contains("/status/closedAt"_json_pointer);
         // Nor does a clock that is put right tell of it in that same moment.
-        const SteadyTime due =
-            std::max({h.steady_at(*end), closed ? rule.since + 60s : SteadyTime{}, h.clock_set});
+        const SteadyTime due = std::max(
+            {h.steady_at(*end), closed ? std::max(rule.since, h.azure_heals) + 60s : SteadyTime{},
+             h.clock_set});
         // A clock that is late, as far as clocks may differ, knows of the end so much later.
         const auto slack = std::clamp<std::chrono::seconds>(-h.clock_apart, 0s, 30s);
         const bool told_late = h.steady - due > 6s + slack;

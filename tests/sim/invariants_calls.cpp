@@ -155,10 +155,11 @@ Complaint numbers_are_free(const History& h, const Opening& opening) {
         const bool own = sent != h.puts_sent.end() && h.running_since &&
                          sent->second >= *h.running_since && !rule.by_others;
         if (!own || rule.nsg != opening.nsg || rule.name == opening.rule) continue;
-        // What landed after its removal is known by the next sweep; Azure refuses the number so
-        // long.
+        // What landed after its removal, or after its sender had given up, is known by the next
+        // sweep; Azure refuses the number so long.
         const auto removal = h.removals_sent.find(path);
-        const bool late = removal != h.removals_sent.end() && rule.since >= removal->second;
+        const bool late = (removal != h.removals_sent.end() && rule.since >= removal->second) ||
+                          rule.since >= sent->second + 30s;
         if (late && rule.allows && h.steady - rule.since < 60s) continue;
         if (rule.properties.value("priority", 0) != opening.priority) continue;
         return fmt::format("{} is to get {}, the number of {}", opening.rule, opening.priority,

@@ -114,8 +114,11 @@ void Monitor::disturb_kube(std::chrono::seconds span, const std::string& call) {
     if (tells) history_.watches_heal = std::max(history_.watches_heal, now + span);
     // Until a process has got what it needs for closing, it cannot close.
     const bool got = world_.acting() == process_ && got_.contains(call);
-    if (closing_needs.contains(call) && !got)
-        history_.start_heals = std::max(history_.start_heals, now + span);
+    if (closing_needs.contains(call) && !got) disturb_starts(span);
+}
+
+void Monitor::disturb_starts(std::chrono::seconds span) {
+    history_.start_heals = std::max(history_.start_heals, world_.time.loop.steady_now() + span);
 }
 
 void Monitor::clock_was_set() { history_.clock_set = world_.time.loop.steady_now(); }

@@ -33,6 +33,8 @@ public:
     void disturb_azure(std::chrono::seconds span);
     /// `call`: its class, where it is one call that is hit (`call_class`).
     void disturb_kube(std::chrono::seconds span, const std::string& call = {});
+    /// Nor can a process that starts read what it needs for closing.
+    void disturb_starts(std::chrono::seconds span);
     /// The operator's clock is another one from now on.
     void clock_was_set();
     /// The process stood still for a while, and goes on now.

@@ -113,6 +113,7 @@ Swarm::Swarm(std::uint64_t seed, const Schedule* only, Cast cast)
         plan_troubles();
         if (setting_.calm || calm_from_) calm_down();
     }
+    std::erase_if(events_, [this](const Event& event) { return event.at >= end_of_trouble(); });
     std::ranges::stable_sort(events_, {}, &Event::at);
     for (std::size_t i = 0; i < events_.size(); ++i) events_[i].number = i;
     planned_ = events_;
@@ -146,6 +147,10 @@ support::Fate Swarm::decide(const http::Request& request) {
     if (healed_ || is_calm() || request.target.find("/events") != std::string::npos) return fate;
     const Site site{.call = call_class(request)};
     const std::size_t nth = seen_[site.call]++;
+    if (auto response = injector.gone(request)) {
+        fate.instead = std::move(response);
+        return fate;
+    }
     if (in_trouble(site, request, fate)) return fate;
     const FaultKind* kind = only_ ? chosen(site.call, nth) : drawn(site);
     if (!kind) return fate;
@@ -206,8 +211,7 @@ void Swarm::tend() {
     if (silent_until_ && now() >= *silent_until_) {
         silent_until_.reset();
         injector.streams_silent = false;
-        injector.watches_are_gone = gone_after_silence_;
-        if (gone_after_silence_) world.network.break_streams();
+        if (gone_after_silence_) injector.forget_watches();
     }
     if (clock_right_at_ && now() >= *clock_right_at_) {
         clock_right_at_.reset();

@@ -335,7 +335,7 @@ void Swarm::plan_race(const std::string& name, SteadyTime asked, SteadyTime ends
         add(at, "deletes " + name, [this, name] { end_grant(name, 0); });
     };
     const SteadyTime over = std::min(ends, asked + 20s);
-    switch (draw(9)) {
+    switch (draw(10)) {
         case 0:
             return trap(draw(2) == 0 ? "kube:PATCH:accessledgers" : "kube:POST:accessrecords",
                         "answered as a grant ends", [this](const auto&, support::Fate& fate) {
@@ -370,7 +370,8 @@ void Swarm::plan_race(const std::string& name, SteadyTime asked, SteadyTime ends
         case 6:
             goes_out(over - 1s, 12s, "kube:PATCH:accessrecords", "S5", "internal-error");
             return deleted(over);
-        case 7: return plan_hidden_group(name, asked);
+        case 7:
+        case 8: return plan_hidden_group(name, asked);
         default: {
             const SteadyTime at = draw(2) == 0 ? asked - 3s : asked + 20s;
             add(at, "somebody blocks the users' network", [this] {
@@ -426,7 +427,9 @@ void Swarm::strike_leader(std::uint64_t how, std::chrono::seconds span) {
             monitor.disturb_azure(span + 60s);
             monitor.disturb_kube(span + watches_time_out);
     }
-    if (how >= 3) ways_whole_at_ = now() + span;
+    if (how < 3) return;
+    ways_whole_at_ = now() + span;
+    monitor.disturb_starts(span + 32s);  // a list that hangs is given up after 30 s
 }
 
 void Swarm::plan_leadership() {
