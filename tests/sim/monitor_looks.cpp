@@ -286,9 +286,8 @@ void Monitor::see_record(SeenGrant& grant, const json& record) {
         }
         oldest = std::min(oldest, newest);
     }
-    // Where machines are is read once in a sweep; and which of two accounts has read, is not seen.
+    // Where machines are is read once in a sweep.
     grant.excused_as_opened = history_.steady < history_.azure_heals ||
-                              history_.accounts.size() > 1 ||
                               history_.others_wrote + others_take >= oldest ||
                               history_.machines_moved + 62s >= history_.steady;
 }
