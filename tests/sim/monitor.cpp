@@ -219,7 +219,9 @@ void Monitor::see_removal(const SeenRule& rule) {
 /// What the operator has read of each group, and when: on these reads its proofs stand.
 void Monitor::see_read(const http::Request& request, const http::Response& response) {
     if (request.origin != azure_origin || response.status != 200) return;
-    if (history_.accounts.size() > 1) return;  // which of them has read is not seen
+    // Which of two accounts has read is not seen.
+    if (history_.accounts.size() > 1) two_accounts_ = world_.time.loop.steady_now();
+    if (world_.time.loop.steady_now() < two_accounts_ + 5s) return;
     const std::string call = call_class(request);
     for (const std::string nsg : {"nsg-subnet", "nsg-web01"}) {
         if (call != "azure:LIST:networkSecurityGroups" && call != "azure:GET:nsg:" + nsg) continue;

@@ -99,6 +99,7 @@ private:
     SteadyTime azure_wrote_{};
     bool outsiders_moved_ = true;
     SteadyTime looked_{};
+    SteadyTime two_accounts_{};  ///< when there were two, or a moment ago
     SteadyTime last_write_{};
     SteadyTime minute_began_{};
     std::uint64_t trace_ = 0xcbf29ce484222325;
