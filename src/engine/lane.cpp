@@ -213,8 +213,13 @@ nsg::Inputs Lane::inputs_without_claims() const {
     in.grants_complete = host_.grants_complete();
     in.policies_complete = host_.policies_complete();
     for (const auto& [name, write] : writes_) {
-        WriteEffect& effect = in.in_flight.try_emplace(name, write.step.effect).first->second;
-        if (write.step.effect == WriteEffect::closes) effect = WriteEffect::closes;
+        // What leaves less open closes nothing: the removal of its rule waits for no end of it.
+        const bool narrows = write.step.effect == WriteEffect::closes &&
+                             write.step.kind == nsg::StepKind::put &&
+                             write.step.rule.access == Access::allow;
+        const WriteEffect does = narrows ? WriteEffect::neutral : write.step.effect;
+        WriteEffect& effect = in.in_flight.try_emplace(name, does).first->second;
+        if (does == WriteEffect::closes) effect = does;
         // Its number is taken though the newest read does not show it yet.
         if (write.step.kind == nsg::StepKind::put) {
             in.refused_priorities.insert(write.step.rule.priority);

@@ -116,6 +116,39 @@ TEST_CASE("a closing leaves at its end, also while an opening on the same group 
     check_no_complaint(monitor);
 }
 
+TEST_CASE("a closing leaves at once, also while its own rule is being narrowed for a minute") {
+    World world;
+    Monitor monitor(world);
+    start_ready(world);
+    open_grant(world, "a", "1h");
+
+    // given: what somebody widened is being put right
+    set_fault(world, {{"match", {{"method", "PUT"}, {"principal", "sallyport"}}},
+                      {"effect", {{"operation", {{"end", "Succeeded"}, {"takesSeconds", 60}}}}}});
+    const std::string path = world.our_rules().front();
+    const std::size_t slash = path.find('/');
+    json rule = {{"properties", find_rule(world, path).at("properties")}};
+    rule["properties"]["sourceAddressPrefix"] = "*";
+    rule["properties"].erase("sourceAddressPrefixes");
+    world.azure("PUT", rule_path(path.substr(0, slash), path.substr(slash + 1)), rule);
+    bool narrowed = false;
+    std::size_t removals = 0;
+    world.fate = [&](const http::Request& request) {
+        narrowed = narrowed || is_write_of(request, "PUT");
+        if (is_write_of(request, "DELETE")) ++removals;
+        return support::Fate{};
+    };
+    REQUIRE_TOLD(world, world.run_until([&] { return narrowed; }, 70s));
+
+    // when
+    patch(world, grant_path("a"), {{"spec", {{"revoked", true}}}});
+    world.run_for(1s);
+
+    // then
+    CHECK_TOLD(world, removals == 2);
+    check_no_complaint(monitor);
+}
+
 TEST_CASE("what was read before a rule was written does not prove that the rule is gone") {
     World world;
     Monitor monitor(world);

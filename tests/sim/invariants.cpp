@@ -267,6 +267,9 @@ Complaint owed_access_stays(const History& h) {
     for (const auto& [uid, grant] : h.grants) {
         const bool opened = grant.record.contains("/status/openedAt"_json_pointer);
         if (!opened || !grant.cut_since || h.due_since(grant)) continue;
+        // Who asked may bring its end forward; the record follows.
+        const auto asked_until = parse_rfc3339(grant.object.at("spec").value("notAfter", ""));
+        if (asked_until && *asked_until <= h.now) continue;
         // Somebody may take it away, or a part of it, and it is put back within a sweep.
         const auto at_most = is_trouble(h, 92s) ? 92s : 0s;
         const SteadyTime from =

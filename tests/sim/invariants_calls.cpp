@@ -140,7 +140,8 @@ Complaint owed_access_comes(const History& h) {
         if (ended && h.clock_set >= *grant.recorded) continue;
         const auto late = h.steady - std::max(well, *grant.recorded);
         // A process that has begun since waits for nothing that went wrong before.
-        const bool fresh = *h.running_since > std::max(h.azure_heals, h.kube_heals);
+        const SteadyTime healed = std::max(h.azure_heals, h.kube_heals);
+        const bool fresh = healed > SteadyTime{} && *h.running_since > healed;
         if (late > (fresh ? 90s : 200s))
             return fmt::format("grant {} has not opened, and all has been well for {:.1f} s",
                                grant.name, std::chrono::duration<double>(late).count());

@@ -156,7 +156,9 @@ void Monitor::sent(const http::Request& request, const support::Fate& fate) {
         const std::string path = rule_of(request);
         history_.removals_sent[path] = now;
         const auto rule = history_.rules.find(path);
-        if (rule != history_.rules.end()) see_lockdown_go(rule->second);
+        const bool goes = request.method == "DELETE" ||
+                          request.body.find(R"("destinationPortRange":"1")") != std::string::npos;
+        if (rule != history_.rules.end() && goes) see_lockdown_go(rule->second);
         if (rule != history_.rules.end()) see_removal(rule->second);
         return;
     }

@@ -86,7 +86,8 @@ struct Inputs {
     /// Priorities that were refused (`SecurityRuleConflict`) though the read showed them free.
     std::set<int> refused_priorities = {};
     /// Rules with a write under way, or one that ended after `observed` was sent: folded name →
-    /// what that write does. No second step for them, but a due closing passes an opening.
+    /// what that write does. No second step for them, but a due closing passes what leaves them
+    /// open.
     std::map<std::string, WriteEffect> in_flight = {};
     /// Rules of ours, by folded name, that reads have shown as being written for longer than any
     /// write takes. They are written again, as those whose write failed are.
