@@ -217,6 +217,8 @@ Task<std::optional<milliseconds>> Engine::look_at_grant(std::string uid) {
         Observed observed(settings_.owner);
         observe(uid, found->second, observed);
         plan = life::plan(observed.view, now);
+        const AccessRecord* record = observed.view.record;
+        if (plan.closing && record && life::end_of(*record) <= now) found->second.was_due = true;
         // What cannot be read is not over: its end stays where it was.
         if (plan.end || (observed.view.record_known && observed.view.grant_known)) {
             set_end(uid, plan.end);

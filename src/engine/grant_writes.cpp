@@ -84,10 +84,13 @@ bool Engine::heard_over(const std::string& uid) const {
 Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg, nsg::Step step,
                                           std::string request_id) {
     // A repair is an opening too: what forbids every opening forbids it as well.
-    if (std::optional<access::Problem> problem = nothing_opens(find_account(account))) {
-        co_return Error{ErrorKind::unavailable, std::move(problem->message),
-                        std::move(problem->reason)};
-    }
+    const auto forbidden = [&]() -> Result<void> {
+        std::optional<access::Problem> problem = nothing_opens(find_account(account));
+        if (!problem) return {};
+        return Error{ErrorKind::unavailable, std::move(problem->message),
+                     std::move(problem->reason)};
+    };
+    if (Result<void> may = forbidden(); !may) co_return may;
     Account* const mine = find_account(account);
     if (!mine) co_return unavailable("the account is gone");
     Ledger& ledger = mine->ledger();
@@ -129,7 +132,8 @@ Task<Result<void>> Engine::before_opening(const std::string& account, NsgId nsg,
     }
     Result<std::uint64_t> journaled = co_await ledger.commit(std::move(event));
     if (!journaled) co_return std::move(journaled).error().context("journal the opening");
-    // Record and journal may have taken their time.
+    // Record and journal may have taken their time, and their answers said what time it is.
+    if (Result<void> may = forbidden(); !may) co_return may;
     const bool old = services_.clock.steady_now() - began > live_for;
     if (old && step.of == MarkKind::grant) co_return co_await read_live(std::move(step));
     co_return Result<void>();

@@ -128,7 +128,7 @@ Complaint no_opening_after_the_end(const History& h, const Opening& opening) {
                            format_rfc3339(*end));
     // Of its policy the grant says nothing.
     const bool told_by_watch = grant->over_by == without_policy;
-    if (grant->over && !told_by_watch && grant->read_live && *grant->over <= *grant->read_live)
+    if (grant->over && !told_by_watch && grant->read_live && *grant->over < *grant->read_live)
         return fmt::format("an opening of {} leaves although the operator has read that it is {}",
                            opening.rule, grant->over_by);
     if (!grant->over) return std::nullopt;

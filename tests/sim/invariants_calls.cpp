@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace sallyport::sim {
 
 using namespace std::chrono_literals;
@@ -127,6 +129,18 @@ Complaint excepted_access_stays(const History& h) {
     return std::nullopt;
 }
 
+/// Somebody has made an account of it that cannot work.
+bool is_edited_and_fails(const History& h, const SeenGrant& grant) {
+    const auto account =
+        h.accounts.find(grant.record.at("spec").at("account").at("name").get<std::string>());
+    if (account == h.accounts.end()) return true;
+    if (account->second.at("metadata").value("generation", 1) == 1) return false;
+    const json conditions = account->second.value("/status/conditions"_json_pointer, json::array());
+    return std::ranges::none_of(conditions, [](const json& each) {
+        return each.at("type") == "Ready" && each.at("status") == "True";
+    });
+}
+
 /// I12, first half: what is decided opens, once all has been well for a while.
 Complaint owed_access_comes(const History& h) {
     if (!h.running_since || h.clock_apart != 0s || h.denied_above) return std::nullopt;
@@ -135,6 +149,7 @@ Complaint owed_access_comes(const History& h) {
     for (const auto& [uid, grant] : h.grants) {
         if (!grant.exists || !grant.recorded || h.due_since(grant)) continue;
         if (grant.record.contains("/status/openedAt"_json_pointer)) continue;
+        if (is_edited_and_fails(h, grant)) continue;
         // By a clock that was ahead its time to open had passed, and that it ended stays.
         const bool ended = grant.record.contains("/status/endReason"_json_pointer);
         if (ended && h.clock_set >= *grant.recorded) continue;

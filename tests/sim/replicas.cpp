@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "sim/invariants.hpp"
 #include "sim/scenes.hpp"
 
 namespace sallyport::sim {
@@ -125,6 +126,19 @@ bool ReplicatedWorld::takes_lockdown_away(const http::Request& request) {
            properties.value("description", "").find(" policy=") != std::string::npos;
 }
 
+/// More than what stands under its name, or is about to.
+bool ReplicatedWorld::lets_in_more(const http::Request& request) {
+    if (request.body.find(R"("access":"Allow")") == std::string::npos) return false;
+    const std::vector<std::string> names = http::Target(request.target).segments();
+    const json rule = find_rule(*this, names.at(names.size() - 3) + "/" + names.back());
+    if (!rule.is_object()) return true;
+    const json& stands = rule.at("properties");
+    SeenRule seen{.properties = stands, .state = stands.value("provisioningState", "")};
+    seen.allows = stands.value("access", "") == "Allow";
+    seen.by_others = true;
+    return !lets_in_all_of(seen, json::parse(request.body).at("properties"));
+}
+
 void ReplicatedWorld::note_departure(const std::string& name, const http::Request& request) {
     if (request.origin != azure_origin || request.method == "GET") return;
     const std::size_t rule = request.target.find("/securityRules/");
@@ -132,8 +146,7 @@ void ReplicatedWorld::note_departure(const std::string& name, const http::Reques
     const std::string nsg = request.target.substr(0, rule);
     const Replica& self = replicas.at(name);
     const auto age = time.loop.steady_now() - self.renewed;
-    const bool opens = request.body.find(R"("access":"Allow")") != std::string::npos ||
-                       takes_lockdown_away(request);
+    const bool opens = takes_lockdown_away(request) || lets_in_more(request);
     Departed write{.replica = name,
                    .call = describe_call(request),
                    .at = now(),

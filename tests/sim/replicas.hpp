@@ -79,6 +79,7 @@ private:
         std::string nsg;
     };
     bool takes_lockdown_away(const http::Request& request);
+    bool lets_in_more(const http::Request& request);
     void note_departure(const std::string& name, const http::Request& request);
     void check_step();
     void tend();

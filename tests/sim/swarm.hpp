@@ -120,6 +120,7 @@ private:
     void end_grant(const std::string& name, std::uint64_t how);
     enum class Change { removed, widened, denies };
     void change_some_rule(Change change, std::uint64_t which);
+    void remove_our_rules();
     void put_policy_right();
 
     // What happens to machines and to the ways between them (swarm_troubles.cpp).

@@ -144,6 +144,13 @@ void Swarm::change_some_rule(Change change, std::uint64_t which) {
     world.azure("PUT", rule_path(nsg, name), rule);
 }
 
+void Swarm::remove_our_rules() {
+    for (const std::string& path : world.our_rules()) {
+        const std::size_t slash = path.find('/');
+        world.azure("DELETE", rule_path(path.substr(0, slash), path.substr(slash + 1)));
+    }
+}
+
 void Swarm::plan_meddlers() {
     const auto changes = [&](Change change, SteadyTime at, const char* name) {
         const std::uint64_t which = draw(64);
@@ -158,12 +165,7 @@ void Swarm::plan_meddlers() {
         // A tool that removes what is not in its own list, whenever it runs.
         const auto pause = draw_ms(20'000, 70'000);
         for (SteadyTime at = some_time(0.1, 0.4); at < end_of_trouble(); at += pause)
-            add(at, "a tool removes what it does not know", [this] {
-                for (const std::string& path : world.our_rules()) {
-                    const std::size_t slash = path.find('/');
-                    world.azure("DELETE", rule_path(path.substr(0, slash), path.substr(slash + 1)));
-                }
-            });
+            add(at, "a tool removes what it does not know", [this] { remove_our_rules(); });
     }
     if (chance(0.2)) {
         const std::string nsg = draw(2) == 0 ? "nsg-subnet" : "nsg-web01";

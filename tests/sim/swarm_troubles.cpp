@@ -335,7 +335,7 @@ void Swarm::plan_race(const std::string& name, SteadyTime asked, SteadyTime ends
         add(at, "deletes " + name, [this, name] { end_grant(name, 0); });
     };
     const SteadyTime over = std::min(ends, asked + 20s);
-    switch (draw(10)) {
+    switch (draw(11)) {
         case 0:
             return trap(draw(2) == 0 ? "kube:PATCH:accessledgers" : "kube:POST:accessrecords",
                         "answered as a grant ends", [this](const auto&, support::Fate& fate) {
@@ -372,6 +372,11 @@ void Swarm::plan_race(const std::string& name, SteadyTime asked, SteadyTime ends
             return deleted(over);
         case 7:
         case 8: return plan_hidden_group(name, asked);
+        case 9:  // nobody is told that it is over, and its rules want putting back
+            add(asked + 15s, "watches fall silent for 70 s", [this] { silence(70s, false); });
+            add(asked + 16s, "revokes " + name, [this, name] { end_grant(name, 2); });
+            return add(asked + 17s, "a tool removes what it does not know",
+                       [this] { remove_our_rules(); });
         default: {
             const SteadyTime at = draw(2) == 0 ? asked - 3s : asked + 20s;
             add(at, "somebody blocks the users' network", [this] {
