@@ -382,6 +382,7 @@ void Engine::forget_policy(const std::string& uid) {
     // Not of its last account alone: it may have named another before.
     for (const auto& [name, account] : accounts_) {
         for (const auto& [nsg, lane] : account->lanes()) lane->withdraw_policy(uid);
+        account_queue_.add(name);  // which tells what it has left behind
     }
     if (policy_uids_[key] == uid) policy_uids_.erase(key);
     account_queue_.add(found->second.account);  // whose coverage is less now

@@ -81,6 +81,25 @@ TEST_CASE("a new spec whose secret is missing is not Ready, and the old credenti
     REQUIRE_TOLD(world, world.run_until([&] { return claims_ready(world); }, 65s));
 }
 
+TEST_CASE("a new credential that cannot sign in is not Ready, and the old one still closes") {
+    World world;
+    start_ready(world);
+    const Timestamp end = open_grant(world, "a", "2m");
+
+    patch(world, account_path,
+          {{"spec", {{"azure", {{"tenantId", "00000000-0000-0000-0000-aaaaaaaaaaaa"}}}}}});
+    const bool claimed = world.run_until([&] { return claims_ready(world); }, 60s);
+    CHECK_FALSE_MESSAGE(claimed, world.story());
+    CHECK_TOLD(world, ready_is(world) == "False");
+    ask(world, World::a_grant("b", "1h"));
+
+    world.run_for(end - world.now());
+    REQUIRE_TOLD(world, world.run_until([&] { return world.our_rules().empty(); }, 5s));
+    REQUIRE_TOLD(world, world.run_until([&] { return world.phase("a") == "Expired"; }, 30s));
+    CHECK_TOLD(world, world.phase("b") != "Open");
+    CHECK_FALSE(world.reaches(alice_at, "web01"));
+}
+
 TEST_CASE("a new spec for another subscription that cannot be opened proves no rule gone") {
     World world;
     start_ready(world);

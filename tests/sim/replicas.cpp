@@ -133,7 +133,9 @@ bool ReplicatedWorld::lets_in_more(const http::Request& request) {
     const json rule = find_rule(*this, names.at(names.size() - 3) + "/" + names.back());
     if (!rule.is_object()) return true;
     const json& stands = rule.at("properties");
-    SeenRule seen{.properties = stands, .state = stands.value("provisioningState", "")};
+    SeenRule seen;
+    seen.properties = stands;
+    seen.state = stands.value("provisioningState", "");
     seen.allows = stands.value("access", "") == "Allow";
     seen.by_others = true;
     return !lets_in_all_of(seen, json::parse(request.body).at("properties"));
