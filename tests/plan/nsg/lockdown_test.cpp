@@ -1,3 +1,4 @@
+#include "base/text.hpp"
 #include "plan/nsg/content.hpp"
 #include "plan/nsg/plan.hpp"
 #include "support/builders.hpp"
