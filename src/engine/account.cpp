@@ -187,12 +187,14 @@ Task<Result<void>> Account::open_gateway() {
         services_.gateways.open(azure, *secret, std::move(ca_pem));
     if (!opened) co_return std::move(opened).error();
     if (gateway_ && swept_) {
-        // The last good credential reads and closes until the new one has signed in.
+        // The last good credential reads and closes until the new one has been answered. It may
+        // have less rights: that is told, and is no reason to go on with the old one.
         ArmScope scope;
         scope.subscription = azure.subscription_id;
         Result<std::vector<NsgState>> probed = co_await (*opened)->list_nsgs(std::move(scope));
-        if (!probed && probed.error().reason == "SignInRefused")
-            co_return std::move(probed).error().context("sign in with the new credential");
+        const bool answered = probed || (probed.error().kind == ErrorKind::denied &&
+                                         probed.error().reason != "SignInRefused");
+        if (!answered) co_return std::move(probed).error().context("use the new credential");
     }
     if (gateway_) retired_.push_back(std::move(gateway_));
     gateway_ = *std::move(opened);
