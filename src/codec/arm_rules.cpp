@@ -30,7 +30,7 @@ constexpr Spelling destination_addresses = {"destinationAddressPrefix",
 constexpr Spelling source_ports = {"sourcePortRange", "sourcePortRanges"};
 constexpr Spelling destination_ports = {"destinationPortRange", "destinationPortRanges"};
 
-/// Singular and plural together: which of them Azure answers with is its own affair (FACTS 3.2).
+/// Singular and plural together: which of them Azure answers with is its own affair.
 std::vector<std::string> read_both(const Field& properties, Spelling spelling) {
     std::vector<std::string> texts = properties[spelling.plural].texts(arm_list_max);
     const std::string single = read_loose_text(properties[spelling.singular]);

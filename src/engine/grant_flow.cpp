@@ -396,7 +396,7 @@ Task<Result<void>> Engine::create_record(std::string uid, AccessRecord record) {
     const std::string name = record.meta.key.name;
     Result<AccessRecord> stored = co_await records_.create(std::move(record));
     if (!stored && stored.error().kind == ErrorKind::conflict) {
-        // Somebody was first: what is there decides (DESIGN 4.5), whether it is ours or another
+        // Somebody was first: what is there decides, whether it is ours or another
         // uid's.
         Result<std::optional<AccessRecord>> there = co_await services_.store.read_record(name);
         if (!there) co_return std::move(there).error();

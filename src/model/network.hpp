@@ -70,7 +70,7 @@ struct VirtualMachine {
 };
 
 /// Service tags of one region: the address prefixes behind names such as `Storage.WestUS`; keys are
-/// lower case (FACTS 3.9).
+/// lower case.
 using ServiceTagList = std::map<std::string, AddressSet>;
 
 /// What one sweep learnt of an account's networks, apart from the NSGs' rules. `Known` parts may be

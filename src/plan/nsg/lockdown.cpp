@@ -347,7 +347,7 @@ private:
     }
 
     /// Exceptions that the policy does not name any more go. Denies stay: only the policy's own
-    /// hold or a person takes them away (DESIGN 6).
+    /// hold or a person takes them away.
     void take_back() {
         for (const OwnRule& mine : draft_.rules_of(uuid_)) {
             if (taken_.contains(mine.name.n)) continue;

@@ -9,7 +9,7 @@ namespace sallyport::nsg {
 namespace {
 
 /// After this a rule of another installation counts as overdue: the bound within which its owner
-/// closes it (SURFACES 7.0, Bounds).
+/// closes it.
 constexpr seconds foreign_overdue_after{30};
 
 std::set<std::string> claimed_uuids(const Inputs& in) {

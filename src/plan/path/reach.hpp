@@ -34,7 +34,7 @@ struct Bounds {
     AddressSet possibly = {};
 };
 
-/// Turns prefixes, tags and ASGs into addresses as seen from one way's network (DESIGN 6, Proof):
+/// Turns prefixes, tags and ASGs into addresses as seen from one way's network:
 /// `VirtualNetwork` is the network's space and that of its connected peers, but for peerings that
 /// say `allowVirtualNetworkAccess: false` (surely not) or nothing of it, and possibly everything
 /// where the subnet has a route table or the network a gateway, its own or a peer's; `Internet`
